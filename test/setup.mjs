@@ -3,10 +3,10 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync } from 'node:fs'
 
-// Whatever the tests start that is no npm package. `path` is where Debian puts it; the
-// environment variable is for every other system.
+// Whatever the tests start that is no npm package: its Debian package, where that puts it, and
+// the environment variable that points elsewhere.
 const programs = [
-  { name: 'chromium', path: process.env.CHROMIUM_PATH ?? '/usr/bin/chromium', variable: 'CHROMIUM_PATH' }
+  { name: 'chromium', path: '/usr/bin/chromium', variable: 'CHROMIUM_PATH' }
 ]
 
 function isExecutable (path) {
@@ -39,24 +39,27 @@ function aptGet (prefix, args) {
   return run(command, rest)
 }
 
-function installPrograms () {
-  const missing = programs.filter(({ path }) => !isExecutable(path))
-  if (missing.length === 0) return
-
-  const names = missing.map(({ name }) => name)
+function install (names) {
   const prefix = aptPrefix()
-  if (prefix !== null) {
-    console.log(`installing ${names.join(', ')} for the tests`)
-    aptGet(prefix, ['update']) &&
-      aptGet(prefix, ['install', '-y', '--no-install-recommends', ...names])
-  }
+  if (prefix === null) return
+  console.log(`installing ${names.join(', ')} for the tests`)
+  if (!aptGet(prefix, ['update'])) return
+  aptGet(prefix, ['install', '-y', '--no-install-recommends', ...names])
+}
 
+function ensurePrograms () {
+  const isMissing = ({ path, variable }) => !isExecutable(process.env[variable] ?? path)
+
+  // A path that somebody has set and that is wrong is theirs to mend.
+  const installable = programs.filter(program => isMissing(program) && !process.env[program.variable])
+  if (installable.length > 0) install(installable.map(({ name }) => name))
+
+  const missing = programs.filter(isMissing)
   for (const { name, path, variable } of missing) {
-    if (isExecutable(path)) continue
-    console.error(`the tests need ${name}, and ${path} is not there: ` +
-      `'apt-get install ${name}' on Debian or Ubuntu, or set ${variable} to the program`)
-    process.exit(1)
+    console.error(`the tests need ${name}, and ${process.env[variable] ?? path} is not there: ` +
+      `run 'apt-get install ${name}' on Debian or Ubuntu, or set ${variable} to the program`)
   }
+  if (missing.length > 0) process.exit(1)
 }
 
 // tap generates its test class from the plugins in .taprc. It notices a changed list by itself,
@@ -68,5 +71,5 @@ function buildTap () {
   if (!run('npx', ['--no-install', 'tap', 'build'])) process.exit(1)
 }
 
-installPrograms()
+ensurePrograms()
 buildTap()
