@@ -16,7 +16,7 @@ const OUTPUT = /(?:\.d\.([cm]?)ts|\.([cm]?)js)(?:\.map)?$/
 
 for (const entry of readdirSync(compiled, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !OUTPUT.test(entry.name)) continue
-  const file = join(entry.parentPath ?? entry.path, entry.name)
+  const file = join(entry.parentPath, entry.name)
   const origin = join(source, relative(compiled, file)).replace(OUTPUT, '.$1$2ts')
   if (!existsSync(origin)) rmSync(file)
 }
