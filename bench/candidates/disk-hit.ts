@@ -1,0 +1,10 @@
+import type { Candidate } from '../candidate.js'
+import { createPrerenderedApp } from '../prerendered-app.js'
+
+const diskHit: Candidate = {
+  title: 'disk hit',
+  createApp: () => createPrerenderedApp({ memory: { maxBytes: 0 } }),
+  cacheStatus: 'fastify-isr; hit'
+}
+
+export default diskHit

@@ -1,0 +1,10 @@
+import type { Candidate } from '../candidate.js'
+import { createPrerenderedApp } from '../prerendered-app.js'
+
+const memoryHit: Candidate = {
+  title: 'memory hit',
+  createApp: () => createPrerenderedApp({}),
+  cacheStatus: 'fastify-isr; hit'
+}
+
+export default memoryHit
