@@ -1,0 +1,27 @@
+/** The four ways this site answers a request. A route names its own in `config.mode`; the layout prints it. */
+export const modes = {
+  prerendered: {
+    name: 'Prerendered',
+    note: 'Rendered by the build, served from memory, the same until somebody asks for a new one.'
+  },
+  hydrated: {
+    name: 'Prerendered + live',
+    note: 'The HTML is as frozen as any prerendered page; a small module wakes it up in your browser.'
+  },
+  isr: {
+    name: 'ISR',
+    note: 'Served from memory and rendered again in the background once it is older than its ttl.'
+  },
+  dynamic: {
+    name: 'Dynamic',
+    note: 'Rendered for this request alone. Nothing is kept.'
+  }
+} as const
+
+export type Mode = keyof typeof modes
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    mode?: Mode
+  }
+}

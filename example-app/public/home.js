@@ -1,0 +1,13 @@
+import { ageInWords, read } from './reading.js'
+
+// One after the other: in parallel they would wait for each other and the times would mean nothing.
+for (const place of document.querySelectorAll('[data-reading]')) {
+  const { age, state, words, milliseconds } = await read(place.dataset.reading)
+  const detail = document.createElement('span')
+  detail.className = 'state'
+  detail.dataset.state = state
+  detail.textContent = words
+  const numbers = document.createElement('span')
+  numbers.textContent = age === null ? `in ${milliseconds.toFixed(1)} ms` : `age ${ageInWords(age)}, in ${milliseconds.toFixed(1)} ms`
+  place.append(detail, numbers)
+}
