@@ -53,10 +53,6 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     done(null, Object.fromEntries(new URLSearchParams(body.toString())))
   })
 
-  for (const page of [home, howItWorks, freshness, pulse, request, notice, outage, guides, compare]) {
-    await app.register(page)
-  }
-
   app.setNotFoundHandler((request, reply) => sendPage(request, reply.code(404), {
     title: 'There is no such page',
     description: 'Nothing answers at this address.',
@@ -76,6 +72,11 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
       body: html`<p>Status ${status}. <a href="/how-it-works#failure">What happens when rendering fails</a></p>`
     })
   })
+
+  // Last: a plugin takes on the error handler that is there when it is registered.
+  for (const page of [home, howItWorks, freshness, pulse, request, notice, outage, guides, compare]) {
+    await app.register(page)
+  }
 }
 
 /** The sources and the compiled files lie at different depths; package.json is above both. */

@@ -1,0 +1,272 @@
+import { channel } from 'node:diagnostics_channel'
+import Fastify, { type FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import t, { type Test } from 'tap'
+import example, { type ExampleOptions } from '../example-app/app.js'
+import { guides } from '../example-app/guides.js'
+import { html, trusted } from '../example-app/layout.js'
+import type { Mode } from '../example-app/modes.js'
+import { answerAt, stateAt } from '../example-app/shared/freshness.js'
+
+const modeOf: Record<string, Mode> = {
+  '/': 'prerendered',
+  '/how-it-works': 'prerendered',
+  '/freshness': 'hydrated',
+  '/pulse': 'isr',
+  '/request': 'dynamic',
+  '/notice': 'prerendered',
+  '/outage': 'isr',
+  '/guides': 'prerendered',
+  '/compare': 'hydrated',
+  '/compare/prerendered': 'prerendered',
+  '/compare/hydrated': 'hydrated',
+  '/compare/isr': 'isr',
+  '/compare/dynamic': 'dynamic',
+  ...Object.fromEntries(guides.map(({ slug }) => [`/guides/${slug}`, 'prerendered' as const]))
+}
+const pages = Object.keys(modeOf)
+
+async function start (t: Test, options: ExampleOptions = {}): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  // Unwrapped, or the decorators would be out of reach here.
+  await app.register(fp(example), { dir: t.testdir(), ...options })
+  await app.ready()
+  return app
+}
+
+function adjustableClock () {
+  let offset = 0
+  return {
+    now: () => Date.now() + offset,
+    advance: (seconds: number) => { offset += seconds * 1000 }
+  }
+}
+
+/** Resolves when a page has been rendered again behind a visitor. */
+function regenerated (path: string): Promise<void> {
+  return new Promise(resolve => {
+    const events = channel('fastify-isr:regenerate')
+    events.subscribe(function listener (event) {
+      if ((event as { path: string }).path !== path) return
+      events.unsubscribe(listener)
+      resolve()
+    })
+  })
+}
+
+async function post (app: FastifyInstance, url: string, fields: Record<string, string>, headers: Record<string, string> = {}) {
+  return app.inject({
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    payload: new URLSearchParams(fields).toString()
+  })
+}
+
+t.test('every page answers and wears the label of its mode', async t => {
+  const app = await start(t)
+  for (const path of pages) {
+    const { statusCode, headers, body } = await app.inject(path)
+    t.equal(statusCode, 200, path)
+    t.equal(headers['content-type'], 'text/html; charset=utf-8', path)
+    t.equal(/data-badge="(\w+)"/.exec(body)?.[1], modeOf[path], path)
+  }
+})
+
+t.test('Cache-Status confirms what the label says', async t => {
+  const app = await start(t)
+  for (const path of pages) {
+    await app.inject(path)
+    const { headers } = await app.inject(path)
+    if (modeOf[path] === 'dynamic') t.notMatch(headers['cache-status'] ?? '', /hit|stored/, path)
+    else t.match(headers['cache-status'], /^fastify-isr; hit; ttl=/, path)
+  }
+})
+
+t.test('the build renders every page that has the flag, and no other', async t => {
+  const app = await start(t)
+  const report = await app.isr.prerender()
+  t.same(report.problems, [])
+  t.equal(report.ok, true)
+  t.same(report.pages.map(({ path }) => path).sort(), pages.filter(path => modeOf[path] !== 'dynamic').sort())
+})
+
+t.test('no link and no source on any page leads nowhere', async t => {
+  const app = await start(t)
+  const found = new Map<string, string>()
+  for (const path of pages) {
+    const { body } = await app.inject(path)
+    for (const [, address] of body.matchAll(/ (?:href|src|action|formaction)="([^"]*)"/g)) {
+      const url = new URL(address ?? '', `http://example${path}`)
+      t.equal(url.host, 'example', `${address} on ${path}`)
+      found.set(url.pathname + url.hash, path)
+    }
+  }
+  for (const [address, path] of found) {
+    const [pathname, fragment] = address.split('#')
+    if (pathname === '/notice/at-once') continue // only takes forms
+    const { statusCode, body } = await app.inject(pathname ?? '')
+    t.equal(statusCode, 200, `${address} on ${path}`)
+    if (fragment) t.match(body, `id="${fragment}"`, `${address} on ${path}`)
+  }
+})
+
+t.test('no page needs more than a strict content security policy', async t => {
+  const app = await start(t)
+  for (const path of [...pages, '/nothing-here']) {
+    const { headers, body } = await app.inject(path)
+    t.match(headers['content-security-policy'], /^default-src 'self';/, path)
+    t.notMatch(body, /<style|\sstyle=|<script(?![^>]*\ssrc="\/static\/)|\son[a-z]+=|javascript:/i, path)
+  }
+})
+
+t.test('a value in a template is escaped unless it is markup already', async t => {
+  const hostile = '<script>alert("1")</script>&\''
+  t.equal(String(html`<p title="${hostile}">${hostile}</p>`),
+    '<p title="&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;">&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;</p>')
+  t.equal(String(html`<ul>${['<a>', html`<b>${'<c>'}</b>`]}</ul>`), '<ul>&lt;a&gt;<b>&lt;c&gt;</b></ul>')
+  t.equal(String(html`${trusted('<hr>')}${undefined}${null}${false}${0}`), '<hr>0')
+})
+
+t.test('the request page shows a hostile user agent as text', async t => {
+  const app = await start(t)
+  const { body } = await app.inject({ url: '/request?<x>', headers: { 'user-agent': '<img src=x onerror=alert(1)>' } })
+  t.match(body, '&lt;img src=x onerror=alert(1)&gt;')
+  t.notMatch(body, '<img')
+  t.notMatch(body, '<x>')
+})
+
+t.test('the four handlers of the comparison answer alike but for mode and time', async t => {
+  const app = await start(t)
+  const bodies = await Promise.all(['prerendered', 'hydrated', 'isr', 'dynamic'].map(async mode => {
+    const { body } = await app.inject(`/compare/${mode}`)
+    return body.replace(/<aside[^]*<\/aside>/, '').replace(`<body data-mode="${mode}">`, '')
+  }))
+  t.equal(bodies[0]?.match(/<li><code>[0-9a-f]{16}<\/code>/g)?.length, 64)
+  for (const body of bodies) t.equal(body, bodies[0])
+})
+
+t.test('a guide that does not exist is not found, and neither is an unknown page', async t => {
+  const app = await start(t)
+  for (const path of ['/guides/nothing', '/nothing']) {
+    const { statusCode, body } = await app.inject(path)
+    t.equal(statusCode, 404, path)
+    t.match(body, 'There is no such page', path)
+  }
+})
+
+t.test('the static folder holds the public files and the shared module, and nothing else', async t => {
+  const app = await start(t)
+  for (const name of ['site.css', 'label.js', 'favicon.svg', 'freshness.js']) {
+    t.equal((await app.inject(`/static/${name}`)).statusCode, 200, name)
+  }
+  for (const name of ['', '../app.js', '%2e%2e/app.js', 'app.js', '.gitignore']) {
+    const { statusCode } = await app.inject(`/static/${name}`)
+    t.ok(statusCode === 404 || statusCode === 403, `${name} is ${statusCode}`)
+  }
+})
+
+t.test('the pulse is rendered once per ttl, behind the visitor who finds it old', async t => {
+  const clock = adjustableClock()
+  const app = await start(t, { clock: clock.now })
+  const renders = async () => Number(/data-renders>(\d+)</.exec((await app.inject('/pulse')).body)?.[1])
+
+  t.equal(await renders(), 1)
+  clock.advance(4)
+  t.equal(await renders(), 1)
+  clock.advance(2)
+  const renewed = regenerated('/pulse')
+  t.equal(await renders(), 1)
+  await renewed
+  t.equal(await renders(), 2)
+})
+
+t.test('pinning a notice changes the page for the visitor after the next', async t => {
+  const app = await start(t)
+  t.match((await app.inject('/notice')).body, 'The board is empty')
+
+  const { statusCode, headers } = await post(app, '/notice', { text: 'Milk is out' })
+  t.equal(statusCode, 303)
+  t.equal(headers.location, '/notice#pinned')
+
+  const renewed = regenerated('/notice')
+  const stale = await app.inject('/notice')
+  t.match(stale.body, 'The board is empty')
+  t.match(stale.headers['cache-status'], /detail=stale/)
+  await renewed
+  t.match((await app.inject('/notice')).body, 'Milk is out')
+})
+
+t.test('pinning a notice at once changes the page for the next visitor', async t => {
+  const app = await start(t)
+  await app.inject('/notice')
+  const { headers } = await post(app, '/notice/at-once', { text: 'Milk is back' })
+  t.equal(headers.location, '/notice#pinned-at-once')
+  t.match((await app.inject('/notice')).body, 'Milk is back')
+})
+
+t.test('markup in a notice is shown as text', async t => {
+  const app = await start(t)
+  await post(app, '/notice/at-once', { text: '<script>alert(1)</script>' })
+  const { body } = await app.inject('/notice')
+  t.match(body, '&lt;script&gt;alert(1)&lt;/script&gt;')
+  t.notMatch(body, '<script>alert')
+})
+
+t.test('an empty or foreign notice is refused and the page is left as it is', async t => {
+  const app = await start(t)
+  await app.inject('/notice')
+  t.equal((await post(app, '/notice', { text: '   ' })).statusCode, 422)
+  t.equal((await post(app, '/notice', {})).statusCode, 422)
+  t.equal((await post(app, '/notice', { text: 'x'.repeat(3000) })).statusCode, 413)
+  t.equal((await post(app, '/notice', { text: 'from elsewhere' }, { 'sec-fetch-site': 'cross-site' })).statusCode, 403)
+  t.match((await app.inject('/notice')).headers['cache-status'], /hit; ttl=\d/)
+})
+
+t.test('the outage page survives its source', async t => {
+  const clock = adjustableClock()
+  const app = await start(t, { clock: clock.now })
+  t.match((await app.inject('/outage')).body, 'Good news number 1')
+
+  t.equal((await post(app, '/outage', { source: 'off' })).statusCode, 303)
+  t.equal((await app.inject('/outage/source')).json().secondsOff, 120)
+
+  clock.advance(20)
+  const kept = await app.inject('/outage')
+  t.equal(kept.statusCode, 200)
+  t.match(kept.body, 'Good news number 1')
+  t.match(kept.headers['cache-status'], /detail=stale-if-error/)
+
+  await post(app, '/outage', { source: 'on' })
+  t.equal((await app.inject('/outage/source')).json().secondsOff, 0)
+})
+
+t.test('the outage page is an error page when there is no older one', async t => {
+  const app = await start(t)
+  await post(app, '/outage', { source: 'off' })
+  const { statusCode, body } = await app.inject('/outage')
+  t.equal(statusCode, 500)
+  t.match(body, 'This page could not be rendered')
+  t.notMatch(body, 'switched off', 'the message of the error stays in the log')
+})
+
+t.test('with ISR switched off every request is rendered', async t => {
+  const app = await start(t, { enabled: false })
+  const renders = async () => /data-renders>(\d+)</.exec((await app.inject('/pulse')).body)?.[1]
+  t.equal(await renders(), '1')
+  t.equal(await renders(), '2')
+})
+
+t.test('a window ends where the next one begins', async t => {
+  const windows = { ttl: 60, staleWhileRevalidate: 120, staleIfError: 240 }
+  const states = [0, 59, 60, 179, 180, 419, 420, 10_000].map(age => stateAt(age, windows))
+  t.same(states, ['fresh', 'fresh', 'stale', 'stale', 'stale-if-error', 'stale-if-error', 'expired', 'expired'])
+  t.equal(stateAt(0, { ttl: 0, staleWhileRevalidate: 0, staleIfError: 0 }), 'expired')
+})
+
+t.test('only an expired page lets a failed render through to the visitor', async t => {
+  const windows = { ttl: 60, staleWhileRevalidate: 120, staleIfError: 240 }
+  t.same([0, 60, 180, 420].map(age => answerAt(age, windows, 'fails').status), [200, 200, 200, 500])
+  t.same([0, 60, 180, 420].map(age => answerAt(age, windows, 'works').status), [200, 200, 200, 200])
+})
