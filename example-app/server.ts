@@ -5,7 +5,11 @@ const port = Number(process.env.PORT ?? 3000)
 const host = '127.0.0.1'
 const url = `http://${host}:${port}`
 
-const app = Fastify({ logger: { level: process.env.LOG_LEVEL ?? 'warn' } })
+const app = Fastify({
+  logger: { level: process.env.LOG_LEVEL ?? 'warn' },
+  // With LOG_LEVEL=info: one line per visitor, none for the renders behind them.
+  disableRequestLogging: request => Boolean(request.isrRender)
+})
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // Once: whoever presses Ctrl-C a second time wants out at once.

@@ -30,7 +30,7 @@ export default async function pulse (app: FastifyInstance) {
 <h2 id="watch">What to watch</h2>
 <ol>
 <li>Load the page several times within five seconds. Nothing changes: it comes from memory.</li>
-<li>Wait until its age is over five seconds and load it. You get the <em>old</em> page at once, and the label says stale. Your visit has set off a render, but you did not wait for it.</li>
+<li>Wait until its age is over five seconds and load it. You get the <em>old</em> page at once. Your visit has set off a render, but you did not wait for it. A moment later the label finds that there is a newer page.</li>
 <li>Load it once more. There is the new page.</li>
 </ol>
 <p>After the build the numbers show another process for a moment: the one that ran the build. Its page is served until the first render here replaces it.</p>
