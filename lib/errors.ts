@@ -1,0 +1,53 @@
+import createError from '@fastify/error'
+
+/** The last argument of every error of this file may say what caused it. */
+type Cause = { cause?: unknown }
+
+// Refusals of what the developer wrote. They surface at `register`, at the
+// route's own line or at the call.
+export const InvalidOption = createError<[string, string, string]>(
+  'FST_ISR_ERR_INVALID_OPTION', "option '%s' must be %s, got %s", 500, TypeError)
+export const InvalidPolicy = createError<[string, string, string, string]>(
+  'FST_ISR_ERR_INVALID_POLICY', "route %s: config.prerender: '%s' must be %s, got %s", 500, TypeError)
+export const AlreadyRegistered = createError(
+  'FST_ISR_ERR_ALREADY_REGISTERED', 'fastify-isr is registered on this server already: register it once, on the root instance')
+export const RouteWithoutGet = createError<[string, string]>(
+  'FST_ISR_ERR_ROUTE_WITHOUT_GET', 'route %s %s has config.prerender but no GET method: remove the flag or declare a GET route')
+export const UnrenderableConstraint = createError<[string, string, string]>(
+  'FST_ISR_ERR_CONSTRAINT', "route %s: a render can't satisfy the constraint '%s': %s")
+export const InvalidTarget = createError<[string]>(
+  'FST_ISR_ERR_INVALID_TARGET', 'invalid target: %s', 400, TypeError)
+export const InvalidTag = createError<[string, string]>(
+  'FST_ISR_ERR_INVALID_TAG', 'invalid tag %s: a tag is a string of 1 to 256 bytes without control characters%s', 500, TypeError)
+export const InvalidTtl = createError<[string]>(
+  'FST_ISR_ERR_INVALID_TTL', 'a ttl must be a number of seconds, 0 or more, got %s', 500, TypeError)
+export const InvalidPaths = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_PATHS', 'route %s: paths: %s')
+export const NotReady = createError<[string]>(
+  'FST_ISR_ERR_NOT_READY', '%s() needs a ready app: call it after `await app.ready()`, or in an onListen hook; awaited in onReady it would wait for itself')
+export const BuildRunning = createError(
+  'FST_ISR_ERR_BUILD_RUNNING', 'prerender() is running already in this process: await it before the next one')
+export const BuildAborted = createError(
+  'FST_ISR_ERR_BUILD_ABORTED', 'the build was aborted; the last build is untouched')
+export const SitemapWithoutBaseUrl = createError(
+  'FST_ISR_ERR_SITEMAP_BASE_URL', "a sitemap needs absolute URLs: set the option 'baseUrl' (or --base-url)")
+
+// What a render can end in.
+export const RenderTimeout = createError<[string, number]>(
+  'FST_ISR_ERR_RENDER_TIMEOUT', "rendering %s took longer than render.timeout (%d ms)", 504)
+export const RenderQueueFull = createError<[string]>(
+  'FST_ISR_ERR_RENDER_QUEUE_FULL', 'no room to render %s: render.maxQueue renders are waiting', 503)
+export const RenderCycle = createError<[string]>(
+  'FST_ISR_ERR_RENDER_CYCLE', 'rendering waits for itself: %s', 508)
+export const RenderStatus = createError<[string, number]>(
+  'FST_ISR_ERR_RENDER_STATUS', 'rendering %s answered with status %d', 500, Error, false)
+export const RenderFailed = createError<[string, Cause?]>(
+  'FST_ISR_ERR_RENDER_FAILED', 'rendering %s failed: the answer broke off before its end')
+export const Closing = createError<[string]>(
+  'FST_ISR_ERR_CLOSING', 'the app is closing: %s is not rendered', 503)
+
+// What is found on disk.
+export const BadEntry = createError<[string, Cause?]>(
+  'FST_ISR_ERR_BAD_ENTRY', 'unreadable entry: %s')
+export const BadManifest = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_BAD_MANIFEST', "the manifest '%s' is not usable: %s; run the build again")

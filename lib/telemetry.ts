@@ -1,0 +1,52 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
+import type { BuildReport, RenderReason } from '../types/index.js'
+
+/** What each channel carries. All durations are milliseconds. */
+export interface IsrEvents {
+  /** A build ended. */
+  build: { buildId: string, durationMs: number, pages: number, failures: number, ok: boolean, report: BuildReport }
+  /** A render ended, whoever asked for it. */
+  render: { key: string, path: string, route: string, reason: RenderReason, outcome: RenderOutcome, detail?: string, durationMs: number, queuedMs: number, error?: Error }
+  /** A request of a prerender route was answered, or handed to the live handler (`bypass`, `unstorable`). */
+  serve: { key: string | null, path: string, outcome: ServeOutcome, source: 'memory' | 'disk' | 'render' | 'live', detail?: string, durationMs: number }
+  /** An older page was rendered again. */
+  regenerate: { key: string, path: string, reason: RenderReason, outcome: RenderOutcome | 'renewed', durationMs: number, error?: Error }
+  /** Built pages were loaded into memory. */
+  prewarm: { pages: number, bytes: number, durationMs: number }
+  /** Pages were ordered stale (`soft`) or gone (`hard`). */
+  invalidate: { kind: 'soft' | 'hard', tags: string[], epoch: number, matched: number }
+  /** A tier refused to read or write; the page was served without it. */
+  'tier-error': { tier: 'memory' | 'disk', operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error }
+  /** Anything else that went wrong and that no visitor saw. */
+  error: { error: Error, path?: string, route?: string }
+}
+
+export type RenderOutcome = 'storable' | 'unstorable' | 'failure'
+export type ServeOutcome = 'hit' | 'stale' | 'miss' | 'stale-if-error' | 'bypass' | 'unstorable' | 'failed'
+
+type Channels = { readonly [Name in keyof IsrEvents]: Channel<unknown, IsrEvents[Name]> }
+
+const names = ['build', 'render', 'serve', 'regenerate', 'prewarm', 'invalidate', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
+
+/**
+ * The `node:diagnostics_channel` channels, named `fastify-isr:<event>`. Nothing
+ * is measured or allocated for a channel that nobody listens to.
+ */
+export const channels = Object.freeze(
+  Object.fromEntries(names.map(name => [name, channel(`fastify-isr:${name}`)]))
+) as Channels
+
+/** The least a logger must offer, e.g. pino. */
+export interface DebugLogger { debug (event: object, message: string): void }
+
+/** Logs every event at debug level. Returns a function that stops it. */
+export function logAll (logger: DebugLogger): () => void {
+  const stops = names.map((name) => {
+    const listener = (event: unknown): void => {
+      logger.debug(event as object, `fastify-isr:${name}`)
+    }
+    channels[name].subscribe(listener)
+    return () => { channels[name].unsubscribe(listener) }
+  })
+  return () => { for (const stop of stops) stop() }
+}

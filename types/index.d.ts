@@ -1,0 +1,446 @@
+/**
+ * The public contract of fastify-isr, written by hand. `lib/` is checked
+ * against it, so the two can't drift apart.
+ *
+ * Durations in options are **seconds** unless a name or comment says otherwise;
+ * freshness windows are named as in RFC 5861.
+ */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+
+// ── register options ────────────────────────────────────────────────────────
+
+export interface IsrOptions {
+  /**
+   * `false` is the development mode: every request is answered by a new
+   * anonymous render, nothing is kept and no tier is opened. Policies are
+   * validated all the same and `prerender()` still builds.
+   * @default true
+   */
+  enabled?: boolean
+  /**
+   * Where builds and regenerated pages live. A relative path is taken from the
+   * package root of the app (the nearest `package.json` above the module that
+   * started the process), not from the working directory.
+   * @default '.prerender'
+   */
+  dir?: string
+  /**
+   * How the export names HTML files: `about/index.html` or `about.html`.
+   * @default 'directory'
+   */
+  urlStyle?: UrlStyle
+  /**
+   * Origin of the site. Gives renders their host and protocol, and the sitemap
+   * its absolute URLs. Without it a build writes no sitemap.
+   * @default 'http://localhost'
+   */
+  baseUrl?: string
+  /**
+   * Serve the built sitemap at `/sitemap.xml` (and its parts). A route of the
+   * app with that path wins.
+   * @default false
+   */
+  sitemap?: boolean
+  /** Defaults of every route policy. */
+  defaults?: PolicyDefaults
+  /** Memory tier. `maxBytes: 0` turns it off. */
+  memory?: { /** @default 67108864 (64 MiB) */ maxBytes?: number }
+  /**
+   * Disk tier, or `false` for none. `writeBack: false` reads the build and
+   * writes nothing. `maxBytes` bounds unlisted and regenerated entries; built
+   * pages are never evicted.
+   */
+  disk?: false | { /** @default true */ writeBack?: boolean, /** @default 1073741824 (1 GiB) */ maxBytes?: number }
+  /** Limits of rendering. */
+  render?: RenderOptions
+  /**
+   * Encodings prepared when a page is stored, in order of preference.
+   * @default ['br', 'gzip']
+   */
+  encodings?: Encoding[]
+  /**
+   * Load built pages into memory after start, newest first, without delaying
+   * `ready`.
+   * @default true
+   */
+  prewarm?: boolean
+  /**
+   * Whether parametric routes serve listed paths only. It is the opposite of
+   * the default of a policy's `onDemand`.
+   * @default true
+   */
+  strictPaths?: boolean
+  /**
+   * Namespace of stored entries. Default: the id of the build in `dir`. With
+   * neither, nothing is written to disk at run time.
+   */
+  buildId?: string
+  /** Requests that the live handler answers and nothing is stored for. */
+  bypass?: Bypass
+  /**
+   * Send the `Cache-Status` header (RFC 9211).
+   * @default true
+   */
+  cacheStatus?: boolean
+  /** Milliseconds since the epoch; injected by tests. @default Date.now */
+  clock?: () => number
+}
+
+export type UrlStyle = 'directory' | 'file'
+export type Encoding = 'br' | 'gzip'
+
+export interface RenderOptions {
+  /** Milliseconds for waiting in the queue and rendering together. @default 10000 */
+  timeout?: number
+  /** Renders at the same time. @default 4 */
+  concurrency?: number
+  /** Renders waiting at the same time; beyond it a cold page is a 503. @default 1000 */
+  maxQueue?: number
+}
+
+export interface PolicyDefaults {
+  /** @default Infinity */
+  ttl?: number
+  /** @default Infinity */
+  staleWhileRevalidate?: number
+  /** @default Infinity */
+  staleIfError?: number
+  cacheControl?: RoutePolicy['cacheControl']
+}
+
+/** Cookie and header names, or a predicate. A predicate that throws means bypass, and is logged. */
+export type Bypass = { cookies?: string[], headers?: string[] } | ((request: FastifyRequest) => boolean)
+
+// ── route policy ────────────────────────────────────────────────────────────
+
+export interface RoutePolicy {
+  /**
+   * Seconds a page is fresh. `Infinity`: until it is revalidated or rebuilt;
+   * `0`: always served stale and refreshed behind.
+   * @default defaults.ttl
+   */
+  ttl?: number | ((page: RenderedPage) => number)
+  /** Seconds after `ttl` in which the old page is served while a new one is rendered. @default defaults.staleWhileRevalidate */
+  staleWhileRevalidate?: number
+  /** Seconds after that in which the old page is served only if rendering fails. @default defaults.staleIfError */
+  staleIfError?: number
+  /** The paths of a parametric route: params objects or canonical paths. */
+  paths?: PathSource | (() => PathSource | Promise<PathSource>)
+  /**
+   * Store paths and query variants that no list names, when they are asked for.
+   * @default the opposite of `strictPaths`
+   */
+  onDemand?: boolean
+  /** Keys stored on demand for this route; the least recently used goes first. @default 10000 */
+  maxPaths?: number
+  /** Query parameters that are part of the cache key. All others are ignored and hidden from the render. */
+  query?: string[]
+  /** Hosts that are part of the cache key. Requests for other hosts go to the live handler. */
+  hosts?: string[]
+  /** Request headers reduced to a small class that is part of the cache key. The render gets the class as the header. */
+  vary?: Record<string, VaryRule>
+  /** Tags of every page of the route, or computed from its params. */
+  tags?: string[] | ((params: Record<string, string>) => string[])
+  /** Statuses stored besides 200 (301, 308, 404, 410), each with its own ttl. */
+  statuses?: Record<number, number>
+  /** Largest body stored, in bytes; rendering stops there. @default 5242880 (5 MiB) */
+  maxBytes?: number
+  /** Which response headers are stored. Default: all but per-visitor and hop-by-hop ones. */
+  headers?: (name: string) => boolean
+  /** The Cache-Control sent to browsers and CDNs. @default 'public, max-age=0, must-revalidate' */
+  cacheControl?: string | ((page: EntryInfo) => string)
+  /** Requests of this route that the live handler answers; OR-ed with the global one. */
+  bypass?: Bypass
+  /** Silence the warning about route hooks that a cached answer skips. @default false */
+  allowHooks?: boolean
+  /** `false` keeps the route out of the sitemap. */
+  sitemap?: false | SitemapHints
+}
+
+export interface VaryRule {
+  /** The classes; the first is used whenever `select` yields something else. */
+  values: string[]
+  select: (header: string | undefined) => string
+}
+
+export interface SitemapHints {
+  changefreq?: 'always' | 'hourly' | 'daily' | 'weekly' | 'monthly' | 'yearly' | 'never'
+  priority?: number
+  lastmod?: string | Date
+}
+
+export type PathSource =
+  | Iterable<string | Record<string, string | number>>
+  | AsyncIterable<string | Record<string, string | number>>
+
+/** What a render produced, as `ttl` functions see it. */
+export interface RenderedPage {
+  path: string
+  status: number
+  headers: Readonly<Record<string, string | string[]>>
+  body: Buffer
+}
+
+// ── targets and orders ──────────────────────────────────────────────────────
+
+export type TargetItem =
+  /** A pathname hits all its variants; with a query, that key. */
+  | { path: string }
+  /** A route pattern as it was declared, prefix included. */
+  | { route: string }
+  | { all: true }
+
+/** One target or up to 1000 of them. */
+export type Target = TargetItem | readonly TargetItem[]
+
+export interface OrderResult {
+  /** The logical time of the order. */
+  epoch: number
+  /** Pages known to this instance that the order concerns. */
+  matched: number
+  /** The order could not be made durable (the disk refused); it holds in this process. */
+  degraded: boolean
+}
+
+export interface RefreshResult {
+  pages: RefreshedPage[]
+}
+
+export interface RefreshedPage {
+  key: string
+  path: string
+  outcome: 'stored' | 'renewed' | 'dropped' | 'unstorable' | 'failed'
+  reason?: string
+  error?: Error
+  durationMs: number
+}
+
+// ── build ───────────────────────────────────────────────────────────────────
+
+export interface BuildOptions {
+  /** Build these paths only; everything else of the last build stays. */
+  paths?: string[]
+  /** Build the pages of these route patterns only; everything else of the last build stays. */
+  routes?: string[]
+  /** Write somewhere else than the plugin's `dir`. */
+  dir?: string
+  baseUrl?: string
+  urlStyle?: UrlStyle
+  /** Pages rendered at the same time. @default render.concurrency */
+  concurrency?: number
+  /** Follow same-origin links to further prerender routes. @default false */
+  crawl?: boolean
+  /** Rewrite and recompress pages whose bytes did not change. @default false */
+  force?: boolean
+  /** Stop at the first failing page and keep the old build. @default false */
+  failFast?: boolean
+  /** Fail without a `baseUrl` instead of skipping the sitemap. @default false */
+  sitemap?: boolean
+  /** Prepare br and gzip. @default true */
+  compress?: boolean
+  /** Brotli quality, 0–11. @default 11 */
+  brotli?: number
+  signal?: AbortSignal
+  onProgress?: (progress: BuildProgress) => void
+}
+
+export interface BuildProgress {
+  done: number
+  /** Pages known so far; it grows while paths are listed and links are followed. */
+  total: number
+  row: BuildRow
+}
+
+export interface BuildReport {
+  buildId: string
+  dir: string
+  generatedAt: string
+  durationMs: number
+  pages: BuildRow[]
+  /** Keys of the last build that no longer exist. */
+  removed: string[]
+  sitemap: { file: string | null, urls: number, reason?: string }
+  /** What a reader should know and that is not a failure. */
+  warnings: string[]
+  /** Failures that belong to no page: a `paths` function, a `paths` option that matched nothing, a broken link. */
+  problems: BuildProblem[]
+  /** True when no page failed and there are no problems. */
+  ok: boolean
+}
+
+export interface BuildProblem {
+  route?: string
+  path?: string
+  message: string
+}
+
+/** One page of the manifest. */
+export interface ManifestPage {
+  key: string
+  path: string
+  route: string
+  /** Entry file, relative to `dir`. */
+  file: string
+  /** Readable file, relative to `dir`, or null when it is not part of the export. */
+  export: string | null
+  /** Why it is not part of the export. */
+  exportSkipped?: string
+  status: number
+  bytes: number
+  sha256: string
+  /** ISO 8601 */
+  renderedAt: string
+  durationMs: number
+  /** Seconds; null is Infinity. */
+  ttl: number | null
+  tags: string[]
+  /** Bytes per prepared encoding. */
+  encodings: { br?: number, gzip?: number }
+}
+
+export interface BuildRow extends Partial<Omit<ManifestPage, 'key' | 'path' | 'route'>> {
+  key: string
+  path: string
+  route: string
+  outcome: 'written' | 'unchanged' | 'kept' | 'failed'
+  error?: string
+}
+
+export interface Manifest {
+  version: 1
+  buildId: string
+  incarnation: string | null
+  epoch: number
+  generatedAt: string
+  pages: ManifestPage[]
+}
+
+// ── looking in ──────────────────────────────────────────────────────────────
+
+export type EntryState = 'fresh' | 'stale' | 'stale-if-error' | 'expired'
+
+/** A stored entry, without its body. */
+export interface EntryInfo {
+  key: string
+  path: string
+  route: string
+  state: EntryState
+  status: number
+  /** Milliseconds since the epoch. */
+  renderedAt: number
+  /** Seconds since it was rendered. */
+  age: number
+  ttl: number
+  staleWhileRevalidate: number
+  staleIfError: number
+  tags: string[]
+  bytes: number
+  encodings: Partial<Record<string, number>>
+  tier: 'memory' | 'disk'
+}
+
+export interface Inspection {
+  url: string
+  /** Null when the URL has no cache key. */
+  key: string | null
+  route: string | null
+  cached: boolean
+  entry: EntryInfo | null
+  /** Why it is, or is not, answered from the cache: a chain that a person can read. */
+  reasons: string[]
+}
+
+export interface EntriesPage {
+  entries: EntryInfo[]
+  /** Pass it to get the next page; null at the end. */
+  cursor: string | null
+}
+
+export interface Stats {
+  /** Answers by outcome. */
+  requests: { hit: number, stale: number, miss: number, staleIfError: number, bypass: number, unstorable: number, failed: number }
+  renders: { started: number, stored: number, renewed: number, unstorable: number, failed: number, running: number, queued: number }
+  memory: { entries: number, bytes: number, maxBytes: number, evictions: number }
+  disk: { entries: number, bytes: number, maxBytes: number, errors: number } | null
+  buildId: string | null
+}
+
+export interface RouteInfo {
+  route: string
+  prefix: string
+  constraints: Record<string, unknown>
+  static: boolean
+  onDemand: boolean
+  /** Listed paths known at the moment. */
+  listed: number
+  policy: Readonly<RoutePolicy>
+}
+
+// ── decorators ──────────────────────────────────────────────────────────────
+
+export interface Isr {
+  /** True while `prerender()` runs in this process. */
+  readonly building: boolean
+  /** Absolute path of the output directory. */
+  readonly dir: string
+  /** The build: renders every listed page and writes it to `dir`. Not before `ready`. */
+  prerender (options?: BuildOptions): Promise<BuildReport>
+  /**
+   * Soft: the pages are stale from now on. `expire`: seconds the old page may
+   * still be served (0: visitors wait, the old page only if rendering fails).
+   */
+  revalidate (target: Target, options?: { expire?: number, dryRun?: boolean }): Promise<OrderResult>
+  /** Hard: the old page is never served again, not even if rendering fails. */
+  purge (target: Target, options?: { dryRun?: boolean }): Promise<OrderResult>
+  /** Render now. Never throws for a page. Not before `ready`. */
+  refresh (target: Target, options?: { concurrency?: number }): Promise<RefreshResult>
+  /** Explains what happens to a URL and why. */
+  inspect (url: string): Promise<Inspection>
+  entries (options?: { cursor?: string, limit?: number, filter?: string }): Promise<EntriesPage>
+  stats (): Stats
+  routes (): RouteInfo[]
+}
+
+/** What a handler can say about the page being rendered. Does nothing in a live answer. */
+export interface ReplyIsr {
+  tags (...tags: string[]): void
+  /** Seconds; wins over the policy. */
+  ttl (seconds: number): void
+  /** Do not store this answer. */
+  noStore (): void
+}
+
+/** What is being rendered; lets hooks skip internal renders. */
+export interface IsrRender {
+  readonly route: string
+  readonly path: string
+  readonly key: string
+  readonly reason: RenderReason
+}
+
+export type RenderReason = 'build' | 'miss' | 'ttl' | 'revalidate' | 'refresh' | 'disabled'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `true`, or a policy, for a GET route that fastify-isr prerenders. `false` inside `app.prerender()` opts out. */
+    prerender?: boolean | RoutePolicy
+    /** What a 2xx or 3xx answer of this route revalidates. */
+    revalidate?: Target | ((request: FastifyRequest, reply: FastifyReply) => Target | Promise<Target>)
+  }
+  interface FastifyInstance {
+    isr: Isr
+    /** Registers `plugin` encapsulated; every GET in it has `policy` unless its own `config.prerender` says otherwise. */
+    prerender (policy: boolean | RoutePolicy, plugin: (instance: FastifyInstance) => void | Promise<void>): FastifyInstance
+  }
+  interface FastifyRequest {
+    /** Null for visitors. */
+    readonly isrRender: IsrRender | null
+  }
+  interface FastifyReply {
+    readonly isr: ReplyIsr
+  }
+}
+
+declare const plugin: FastifyPluginAsync<IsrOptions>
+export { plugin, plugin as fastifyIsr, plugin as 'module.exports' }
+export default plugin
