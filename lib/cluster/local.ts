@@ -1,0 +1,52 @@
+import type { Coordinator, Mark, Order } from './coordinator.js'
+import type { MarkLog } from './mark-log.js'
+
+/**
+ * One process, or several on one disk. The epoch is microseconds of the wall
+ * clock, so that processes of one machine can compare theirs, and never goes
+ * back within a process.
+ */
+export class LocalCoordinator implements Coordinator {
+  readonly #clock: () => number
+  readonly #log: MarkLog | null
+  #last = 0
+  #deliver: (mark: Mark) => void = () => {}
+
+  /** Without a log, orders live as long as the process. */
+  constructor (clock: () => number, log: MarkLog | null) {
+    this.#clock = clock
+    this.#log = log
+  }
+
+  now (): number {
+    this.#last = Math.max(this.#last, Math.floor(this.#clock() * 1000))
+    return this.#last
+  }
+
+  async order (orders: readonly Order[]): Promise<{ marks: Mark[], epoch: number, degraded: boolean }> {
+    const epoch = this.now() + 1
+    this.#last = epoch
+    const marks = orders.map(order => ({ ...order, epoch }))
+    // Applied before anything is awaited: from here on no older page is served.
+    for (const mark of marks) this.#deliver(mark)
+    const isDurable = this.#log === null || await this.#log.append(marks)
+    return { marks, epoch, degraded: !isDurable }
+  }
+
+  async start (deliver: (mark: Mark) => void): Promise<void> {
+    this.#deliver = deliver
+    await this.catchUp()
+    await this.#log?.compact()
+  }
+
+  async catchUp (): Promise<void> {
+    for (const mark of await this.#log?.readNew() ?? []) {
+      this.#last = Math.max(this.#last, mark.epoch)
+      this.#deliver(mark)
+    }
+  }
+
+  async close (): Promise<void> {
+    await this.#log?.close()
+  }
+}
