@@ -1,0 +1,53 @@
+import { promisify } from 'node:util'
+import zlib from 'node:zlib'
+import type { Encoding } from '../../types/index.js'
+import type { EncodedBody } from '../cache/entry.js'
+
+const brotli = promisify<Buffer, zlib.BrotliOptions, Buffer>(zlib.brotliCompress)
+const gzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gzip)
+
+/** Smaller bodies fit into the packet that carries the headers. */
+const LEAST_BYTES = 1024
+/** A variant that saves less is not worth its memory. */
+const MOST_RATIO = 0.95
+/** Quality while visitors wait; builds take their time. */
+const ONLINE = { brotli: 5, gzip: 6 }
+
+/** Null leaves an encoding out. */
+export interface Quality {
+  brotli: number | null
+  gzip: number | null
+}
+
+const COMPRESSIBLE = /^(?:text\/|application\/(?:[\w.+-]+\+)?(?:json|xml|javascript|x-javascript|ecmascript|wasm|manifest\+json|ld\+json)|image\/svg\+xml|font\/(?:ttf|otf)|image\/(?:bmp|x-icon|vnd\.microsoft\.icon))/i
+
+/** The body and those encodings of it that are worth keeping. */
+export async function encodeBodies (body: Buffer, contentType: string, encodings: readonly Encoding[], quality: Quality = ONLINE): Promise<EncodedBody[]> {
+  const identity: EncodedBody = { encoding: 'identity', bytes: body }
+  if (body.length < LEAST_BYTES || !COMPRESSIBLE.test(contentType)) return [identity]
+  const encoded = await Promise.all(encodings.map(encoding => encodeAs(encoding, body, quality)))
+  return [identity, ...encoded.filter(variant => variant !== null).filter(variant => variant.bytes.length <= body.length * MOST_RATIO)]
+}
+
+async function encodeAs (encoding: Encoding, body: Buffer, quality: Quality): Promise<EncodedBody | null> {
+  if (encoding === 'br') return quality.brotli === null ? null : { encoding, bytes: await smallestBrotli(body, quality.brotli) }
+  return quality.gzip === null ? null : { encoding, bytes: await gzip(body, { level: quality.gzip }) }
+}
+
+/** Quality 11 is larger than 5 on some pages, for all its work. */
+async function smallestBrotli (body: Buffer, quality: number): Promise<Buffer> {
+  const slow = await compress(body, quality)
+  if (quality <= ONLINE.brotli) return slow
+  const fast = await compress(body, ONLINE.brotli)
+  return fast.length < slow.length ? fast : slow
+}
+
+function compress (body: Buffer, quality: number): Promise<Buffer> {
+  return brotli(body, {
+    params: {
+      [zlib.constants.BROTLI_PARAM_QUALITY]: quality,
+      [zlib.constants.BROTLI_PARAM_MODE]: zlib.constants.BROTLI_MODE_TEXT,
+      [zlib.constants.BROTLI_PARAM_SIZE_HINT]: body.length
+    }
+  })
+}

@@ -1,0 +1,50 @@
+import type { ManifestPage } from '../../types/index.js'
+import type { Cache } from '../cache/cache.js'
+import { metaOf } from './page.js'
+import type { Registry } from './registry.js'
+import type { Rendered } from './render.js'
+import type { PageView } from './view.js'
+
+export interface KnownPage {
+  readonly key: string
+  readonly path: string
+  /** Pattern of its route. */
+  readonly route: string
+  /** Its row of the last build, if it was built. */
+  readonly built: ManifestPage | null
+}
+
+/** The pages that this instance knows of: those of the build and those in memory. */
+export class KnownPages {
+  readonly #cache: Cache<PageView, Rendered>
+  readonly #registry: Registry
+  #built: ReadonlyMap<string, ManifestPage> = new Map()
+
+  constructor (cache: Cache<PageView, Rendered>, registry: Registry) {
+    this.#cache = cache
+    this.#registry = registry
+  }
+
+  /** The pages of the build that is served from now on. */
+  setBuilt (pages: readonly ManifestPage[]): void {
+    this.#built = new Map(pages.map(page => [page.key, page]))
+    for (const route of this.#registry.routes) {
+      route.paths.setBuilt(new Set(pages.filter(page => page.route === route.pattern).map(page => page.path)))
+    }
+  }
+
+  get (key: string): KnownPage | null {
+    const built = this.#built.get(key)
+    if (built !== undefined) return { key, path: built.path, route: built.route, built }
+    const held = this.#cache.memory.peek(key)
+    return held === undefined ? null : { key, path: metaOf(held.entry).path, route: held.view.route.pattern, built: null }
+  }
+
+  * [Symbol.iterator] (): IterableIterator<KnownPage> {
+    for (const built of this.#built.values()) yield { key: built.key, path: built.path, route: built.route, built }
+    for (const key of this.#cache.memory.keys()) {
+      const page = this.#built.has(key) ? null : this.get(key)
+      if (page !== null) yield page
+    }
+  }
+}

@@ -1,0 +1,143 @@
+import type { PathSource } from '../../types/index.js'
+import { InvalidPaths } from '../errors.js'
+import { show } from '../options.js'
+import { isCanonicalPath, type PathPattern } from './path-pattern.js'
+import type { Policy } from './policy.js'
+
+/** A `paths` function is asked again at most so often (milliseconds). */
+const RELIST_AFTER = 60_000
+
+/** Turns one item of `paths` into a canonical path. */
+export function readPath (route: string, pattern: PathPattern, item: unknown): string {
+  if (typeof item === 'string') {
+    if (!isCanonicalPath(item)) throw new InvalidPaths(route, `${show(item)} is not a canonical path: no query, no dot or empty segments, percent-encoded in upper case and only where needed`)
+    return item
+  }
+  if (typeof item !== 'object' || item === null) throw new InvalidPaths(route, `each item must be a params object or a path, got ${show(item)}`)
+  const params: Record<string, string> = {}
+  for (const [name, value] of Object.entries(item)) {
+    if (!pattern.params.includes(name)) throw new InvalidPaths(route, `the route has no param '${name}'; it has ${pattern.params.join(', ') || 'none'}`)
+    if (typeof value !== 'string' && typeof value !== 'number') throw new InvalidPaths(route, `param '${name}' must be a string or a number, got ${show(value)}`)
+    params[name] = String(value)
+  }
+  const built = pattern.build(params)
+  if ('missing' in built) throw new InvalidPaths(route, `param '${built.missing}' is missing or empty`)
+  if (!isCanonicalPath(built.path)) throw new InvalidPaths(route, `${show(built.path)} can't be a page: a param is too long, or holds a slash or a control character`)
+  return built.path
+}
+
+/**
+ * Runs `paths` of a policy, one item at a time, so that a long list costs no
+ * memory of its own.
+ *
+ * @throws FST_ISR_ERR_PATHS
+ */
+export async function * listPaths (route: string, pattern: PathPattern, policy: Policy): AsyncGenerator<string> {
+  if (policy.paths === undefined) return
+  let source: PathSource
+  try {
+    source = typeof policy.paths === 'function' ? await policy.paths() : policy.paths
+  } catch (cause) {
+    throw new InvalidPaths(route, `the function failed: ${(cause as Error)?.message ?? show(cause)}`, { cause })
+  }
+  const isIterable = typeof source === 'object' && source !== null && (Symbol.iterator in source || Symbol.asyncIterator in source)
+  if (!isIterable) throw new InvalidPaths(route, `the function must return an array or an iterable, got ${show(source)}`)
+  try {
+    for await (const item of source) yield readPath(route, pattern, item)
+  } catch (cause) {
+    if (cause instanceof InvalidPaths) throw cause
+    throw new InvalidPaths(route, `the list broke off: ${(cause as Error)?.message ?? show(cause)}`, { cause })
+  }
+}
+
+/** Why a key of a route may be stored, or null. */
+export type Admission = 'listed' | 'onDemand' | null
+
+/**
+ * Which paths of one route may be stored: the build's, the latest `paths`
+ * result, and, on demand, up to `maxPaths` others.
+ */
+export class RoutePaths {
+  readonly #route: string
+  readonly #pattern: PathPattern
+  readonly #policy: Policy
+  readonly #clock: () => number
+  readonly #onError: (error: Error) => void
+  readonly #onEvict: (key: string) => void
+  /** Least recently used first. */
+  readonly #onDemand = new Set<string>()
+  #built: ReadonlySet<string> = new Set()
+  #listed: ReadonlySet<string> = new Set()
+  #relistedAt = -Infinity
+  #relisting: Promise<void> | null = null
+
+  constructor (options: {
+    route: string
+    pattern: PathPattern
+    policy: Policy
+    clock: () => number
+    onError: (error: Error) => void
+    onEvict: (key: string) => void
+  }) {
+    this.#route = options.route
+    this.#pattern = options.pattern
+    this.#policy = options.policy
+    this.#clock = options.clock
+    this.#onError = options.onError
+    this.#onEvict = options.onEvict
+  }
+
+  get size (): number {
+    return this.#built.size + this.#listed.size
+  }
+
+  /** Paths that the build listed. */
+  setBuilt (paths: ReadonlySet<string>): void {
+    this.#built = paths
+  }
+
+  has (path: string): boolean {
+    return this.#pattern.isStatic || this.#built.has(path) || this.#listed.has(path)
+  }
+
+  /** A query makes a variant that no list names. */
+  admit ({ path, hasQuery }: { path: string, hasQuery: boolean }): Admission {
+    if (!hasQuery && this.has(path)) return 'listed'
+    if (!this.#policy.onDemand) {
+      if (!hasQuery || !this.has(path)) this.relist()
+      return null
+    }
+    return 'onDemand'
+  }
+
+  /** Counts a key that was stored on demand; the least recently used beyond `maxPaths` goes. */
+  use (key: string): void {
+    this.#onDemand.delete(key)
+    this.#onDemand.add(key)
+    if (this.#onDemand.size <= this.#policy.maxPaths) return
+    const [oldest] = this.#onDemand
+    if (oldest === undefined) return
+    this.#onDemand.delete(oldest)
+    this.#onEvict(oldest)
+  }
+
+  /** All listed paths known by now. */
+  * [Symbol.iterator] (): IterableIterator<string> {
+    yield * this.#built
+    for (const path of this.#listed) if (!this.#built.has(path)) yield path
+  }
+
+  /** Asks `paths` again, behind, single-flight, at most once a minute. A failure keeps the last list. */
+  relist (): void {
+    if (this.#policy.paths === undefined || this.#relisting !== null) return
+    if (this.#clock() - this.#relistedAt < RELIST_AFTER) return
+    this.#relistedAt = this.#clock()
+    this.#relisting = this.relistNow().catch(this.#onError).finally(() => { this.#relisting = null })
+  }
+
+  async relistNow (): Promise<void> {
+    const listed = new Set<string>()
+    for await (const path of listPaths(this.#route, this.#pattern, this.#policy)) listed.add(path)
+    this.#listed = listed
+  }
+}

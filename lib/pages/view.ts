@@ -1,0 +1,148 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import type { EntryInfo } from '../../types/index.js'
+import { deadlines, stateAt, type Entry } from '../cache/entry.js'
+import { BadEntry } from '../errors.js'
+import type { Settings } from '../options.js'
+import { isOwned, metaOf, type PageMeta } from './page.js'
+import type { PageRoute, Registry } from './registry.js'
+import { isAutomatic } from './tags.js'
+
+/** One way to send a page: headers that stay the same from answer to answer, and the bytes. */
+export interface Variant {
+  readonly encoding: string
+  readonly etag: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** A page as it is served: prepared when it enters memory. */
+export interface PageView {
+  readonly route: PageRoute
+  readonly status: number
+  /** In the server's order of preference. */
+  readonly encodings: readonly string[]
+  readonly variants: ReadonlyMap<string, Variant>
+  /** Stored headers that a live header of the same name replaces. */
+  readonly yielding: readonly (readonly [name: string, value: string])[]
+  /** Names for Vary, or ''. */
+  readonly vary: string
+  readonly cacheControl: string
+  /** Milliseconds, or null without a valid Last-Modified. */
+  readonly lastModified: number | null
+  /** Seconds; Age does not begin at 0 when the handler itself sent one. */
+  readonly initialAge: number
+}
+
+/** An invalidation can't reach browsers and CDNs: they ask each time. */
+const DEFAULT_CACHE_CONTROL = 'public, max-age=0, must-revalidate'
+
+/**
+ * Prepares an entry for serving and checks once more that it may be: it may
+ * come from a disk that others can write to.
+ *
+ * @throws FST_ISR_ERR_BAD_ENTRY
+ */
+export function prepareView (entry: Entry, registry: Registry, settings: Settings): PageView {
+  const meta = metaOf(entry)
+  checkMeta(meta)
+  const route = registry.get(meta.route)
+  if (route === undefined) throw new BadEntry(`there is no route ${meta.route}`)
+  if (meta.status !== 200 && route.policy.statuses[meta.status] === undefined) throw new BadEntry(`status ${meta.status} may not be stored`)
+
+  const vary = varyOf(entry, meta, route)
+  const handlerCacheControl = meta.headers.find(([name]) => name === 'cache-control')?.[1]
+  const cacheControl = cacheControlOf(entry, meta, route, settings) ?? handlerCacheControl ?? DEFAULT_CACHE_CONTROL
+  const lastModified = Date.parse(meta.headers.find(([name]) => name === 'last-modified')?.[1] ?? '')
+  const shared = {
+    ...Object.fromEntries(meta.headers.filter(([name]) => isOwned(name))),
+    'cache-control': cacheControl,
+    date: meta.date ?? new Date(entry.renderedAt).toUTCString()
+  }
+  const variants = new Map(entry.bodies.map(body => [body.encoding, {
+    encoding: body.encoding,
+    etag: etagOf(entry, meta, body.encoding),
+    body: body.bytes,
+    headers: Object.freeze({
+      ...shared,
+      'content-length': String(body.bytes.length),
+      ...(body.encoding === 'identity' ? {} : { 'content-encoding': body.encoding }),
+      etag: etagOf(entry, meta, body.encoding)
+    })
+  }]))
+  return {
+    route,
+    status: meta.status,
+    encodings: [...settings.encodings.filter(encoding => variants.has(encoding)), ...[...variants.keys()].filter(encoding => encoding !== 'br' && encoding !== 'gzip')],
+    variants,
+    yielding: meta.headers.filter(([name]) => !isOwned(name) && name !== 'cache-control'),
+    vary,
+    cacheControl,
+    lastModified: Number.isNaN(lastModified) ? null : lastModified,
+    initialAge: meta.age
+  }
+}
+
+function checkMeta (meta: PageMeta): void {
+  const isRight = typeof meta.route === 'string' && typeof meta.path === 'string' && Number.isInteger(meta.status) &&
+    (meta.etag === null || typeof meta.etag === 'string') && (meta.date === null || typeof meta.date === 'string') &&
+    Number.isFinite(meta.age) && meta.age >= 0 &&
+    Array.isArray(meta.vary) && meta.vary.every(name => typeof name === 'string') &&
+    Array.isArray(meta.headers) && meta.headers.every(header => Array.isArray(header) && header.length === 2)
+  if (!isRight) throw new BadEntry('metadata of another shape')
+  try {
+    for (const [name, value] of meta.headers) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    }
+    for (const value of [meta.etag, meta.date, ...meta.vary]) if (value !== null) validateHeaderValue('x', value)
+  } catch (cause) {
+    throw new BadEntry('a header that can not be sent', { cause })
+  }
+}
+
+function varyOf (entry: Entry, meta: PageMeta, route: PageRoute): string {
+  const isNegotiated = entry.bodies.length > 1 || entry.bodies[0]?.encoding !== 'identity'
+  const names = new Set([
+    ...(isNegotiated ? ['accept-encoding'] : []),
+    ...Object.keys(route.policy.vary),
+    ...(route.renderHeaders['accept-version'] === undefined ? [] : ['accept-version']),
+    ...meta.vary
+  ])
+  return [...names].join(', ')
+}
+
+/** RFC 9110 section 8.8.3: strong tags differ per coding, and a coding makes the handler's own strong tag weak. */
+function etagOf (entry: Entry, meta: PageMeta, encoding: string): string {
+  const isApplied = encoding !== 'identity' && entry.bodies.length > 1
+  if (meta.etag !== null) return isApplied && !meta.etag.startsWith('W/') ? `W/${meta.etag}` : meta.etag
+  const hash = entry.hash.slice(0, 22)
+  return isApplied ? `"${hash}-${encoding}"` : `"${hash}"`
+}
+
+function cacheControlOf (entry: Entry, meta: PageMeta, route: PageRoute, settings: Settings): string | undefined {
+  const { cacheControl } = route.policy
+  if (typeof cacheControl !== 'function') return cacheControl
+  const value = cacheControl(infoOf(entry, meta, route, settings.clock()))
+  validateHeaderValue('cache-control', value)
+  return value
+}
+
+/** An entry as the public API shows it. */
+export function infoOf (entry: Entry, meta: PageMeta, route: PageRoute, now: number, at = deadlines(entry), tier: 'memory' | 'disk' = 'memory'): EntryInfo {
+  return {
+    key: entry.key,
+    path: meta.path,
+    route: route.pattern,
+    state: stateAt(at, now),
+    status: meta.status,
+    renderedAt: entry.renderedAt,
+    age: Math.max(0, Math.floor((now - entry.renderedAt) / 1000)),
+    ttl: entry.ttl,
+    staleWhileRevalidate: entry.staleWhileRevalidate,
+    staleIfError: entry.staleIfError,
+    tags: entry.tags.filter(tag => !isAutomatic(tag)),
+    bytes: entry.bodies[0]?.bytes.length ?? 0,
+    encodings: Object.fromEntries(entry.bodies.filter(body => body.encoding !== 'identity').map(body => [body.encoding, body.bytes.length])),
+    tier
+  }
+}
