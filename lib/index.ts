@@ -1,0 +1,192 @@
+import path from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import type { BuildOptions, BuildReport, Isr, IsrOptions, Target } from '../types/index.js'
+import { removeExport } from './build/export.js'
+import { BuildFollower } from './build/follow.js'
+import { build } from './build/generate.js'
+import { ServedBuild } from './build/served-build.js'
+import { Cache } from './cache/cache.js'
+import { RenderQueue } from './cache/render-queue.js'
+import { LocalCoordinator } from './cluster/local.js'
+import { MarkLog } from './cluster/mark-log.js'
+import { AlreadyRegistered, BuildRunning, InvalidTarget, NotReady } from './errors.js'
+import { Inspector } from './ops/inspect.js'
+import { Orders } from './ops/orders.js'
+import { refresh } from './ops/refresh.js'
+import { attachRevalidate } from './ops/revalidate-hook.js'
+import { addSitemapRoute } from './ops/sitemap-route.js'
+import { readOptions } from './options.js'
+import { KnownPages } from './pages/known.js'
+import { Matcher } from './pages/matcher.js'
+import { warnOfMissedRoutes } from './pages/missed-routes.js'
+import { prewarm } from './pages/prewarm.js'
+import { Registry, setBlockPolicy, type DeclaredRoute } from './pages/registry.js'
+import { jobOf, replyIsr, type Rendered } from './pages/render.js'
+import { kSent } from './pages/respond.js'
+import { PageServer } from './pages/serve.js'
+import { prepareView, type PageView } from './pages/view.js'
+import { channels } from './telemetry.js'
+
+export type * from '../types/index.js'
+
+/** Where tools find the handle: encapsulated instances share their server. */
+const kHandle = Symbol.for('fastify-isr')
+/** How often builds and marks of other processes are looked for (milliseconds). */
+const HEARTBEAT = 1000
+
+async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<void> {
+  const settings = readOptions(options)
+  const server = app.server as unknown as Record<symbol, Isr | undefined>
+  if (server[kHandle] !== undefined) throw new AlreadyRegistered()
+  const log = app.log.child({ plugin: 'fastify-isr' })
+  const { render } = settings
+  const isDiskOn = settings.enabled && settings.disk !== false
+  const context = { app, settings, log }
+
+  const queue = new RenderQueue(render.concurrency, render.maxQueue)
+  const marks = isDiskOn ? new MarkLog(path.join(settings.dir, '.isr', 'marks'), () => cache.buildId !== '', reportMarks) : null
+  const coordinator = new LocalCoordinator(settings.clock, marks)
+  const cache: Cache<PageView, Rendered> = new Cache({
+    maxBytes: settings.enabled ? settings.memory.maxBytes : 0,
+    queue,
+    coordinator,
+    clock: settings.clock,
+    renderTimeout: render.timeout,
+    prepare: entry => prepareView(entry, registry, settings),
+    onError: (key, error) => { report(error, { key }, 'a stored page could not be used; it is rendered again') }
+  })
+  const pages = new PageServer({ cache, context })
+  const registry: Registry = new Registry({
+    settings,
+    attach: (declared, route) => { pages.attach(declared, route) },
+    onEvict: key => { cache.drop(key) },
+    onError: (error, route) => { report(error, { route }, 'the paths of a route could not be listed; the last list stays') },
+    warn: message => { log.warn(message) }
+  })
+  const matcher = new Matcher(app)
+  const known = new KnownPages(cache, registry)
+  const served = new ServedBuild({ settings, cache, known, log })
+  const follower = new BuildFollower({
+    dir: settings.dir,
+    onManifest: manifest => { served.adopt(manifest) },
+    onError: error => { report(error, {}, 'the manifest could not be read; what was served is served on') },
+    inUse: () => served.buildId === null ? [] : [served.buildId]
+  })
+  const orders = new Orders({ settings, coordinator, known, registry, cache, log, removeExport: file => removeExport(settings.dir, file) })
+  const inspector = new Inspector({ settings, cache, queue, registry, matcher, known, served: pages.counts })
+  let isReady = false
+  let isClosing = false
+  let isBuilding = false
+  let heartbeat: NodeJS.Timeout | undefined
+
+  const isr: Isr = {
+    get building () { return isBuilding },
+    dir: settings.dir,
+    prerender: async (options = {}) => await prerender(options),
+    revalidate: async (target, options) => await orders.revalidate(target, options),
+    purge: async (target, options) => await orders.purge(target, options),
+    async refresh (target: Target, { concurrency = render.concurrency } = {}) {
+      if (!isReady) throw new NotReady('refresh')
+      if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new InvalidTarget('concurrency must be a whole number, 1 or more')
+      return await refresh({ registry, matcher, known, cache, source: context }, target, concurrency)
+    },
+    inspect: async url => await inspector.inspect(url),
+    entries: async options => await inspector.entries(options),
+    stats: () => inspector.stats(),
+    routes: () => inspector.routes()
+  }
+  server[kHandle] = isr
+
+  app.decorate('isr', isr)
+  app.decorate('prerender', function (this: FastifyInstance, policy, plugin) {
+    // Read once, so that a wrong policy of a block is refused at the block's own line.
+    if (policy !== false) registry.check(policy, 'app.prerender()')
+    return this.register(async (instance) => {
+      setBlockPolicy(instance, policy)
+      await plugin(instance)
+    }) as unknown as FastifyInstance
+  })
+  app.decorateRequest('isrRender', {
+    getter () {
+      const job = jobOf(this)
+      return job === undefined ? null : { route: job.route.pattern, path: job.page.path, key: job.page.key, reason: job.reason }
+    }
+  })
+  app.decorateReply('isr', { getter () { return replyIsr(this.request) } })
+  app.decorateReply(kSent as unknown as string, null)
+
+  warnOfMissedRoutes(app, registry, log)
+  app.addHook('onRoute', function (routeOptions) {
+    const declared = routeOptions as DeclaredRoute
+    const route = registry.add(this, declared)
+    if ([declared.method].flat().includes('GET')) matcher.add(declared, route)
+    attachRevalidate(declared, isr.revalidate, log)
+  })
+  if (settings.sitemap) addSitemapRoute(app, settings.dir)
+
+  app.addHook('onReady', async () => {
+    served.onPages((pages) => {
+      if (!settings.prewarm || !settings.enabled || isClosing) return
+      const { buildId } = served
+      void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
+    })
+    if (isDiskOn) {
+      await coordinator.start(mark => { cache.mark(mark) })
+      await follower.check()
+      if (served.buildId === null) served.begin()
+      heartbeat = setInterval(() => {
+        void follower.check()
+        void coordinator.catchUp()
+      }, HEARTBEAT)
+      heartbeat.unref()
+    } else await coordinator.start(mark => { cache.mark(mark) })
+    // The promise of whoever waits for the app: it resolves after the last onReady hook.
+    void app.ready().then(() => { isReady = true }, () => {})
+  })
+  app.addHook('preClose', async () => {
+    isClosing = true
+    clearInterval(heartbeat)
+    // Later plugins (databases) close before earlier ones: what renders must have ended by then.
+    await cache.close()
+  })
+  app.addHook('onClose', async () => {
+    clearInterval(heartbeat)
+    await served.close()
+    await coordinator.close()
+  })
+
+  async function prerender (options: BuildOptions): Promise<BuildReport> {
+    if (!isReady) throw new NotReady('prerender')
+    if (isBuilding) throw new BuildRunning()
+    isBuilding = true
+    try {
+      const result = await build({ settings, registry, matcher, cache, source: context }, options)
+      if (channels.build.hasSubscribers) {
+        const failures = result.pages.filter(page => page.error !== undefined).length
+        channels.build.publish({ buildId: result.buildId, durationMs: result.durationMs, pages: result.pages.length, failures, ok: result.ok, report: result })
+      }
+      if (isDiskOn && result.dir === settings.dir) await follower.check()
+      return result
+    } finally {
+      isBuilding = false
+    }
+  }
+
+  function report (error: Error, names: { key?: string, route?: string }, message: string): void {
+    if (channels.error.hasSubscribers) channels.error.publish({ error, ...names })
+    log.warn({ err: error, ...names }, message)
+  }
+
+  let areMarksReported = false
+  function reportMarks (operation: 'read' | 'write', error: Error): void {
+    if (areMarksReported) return
+    areMarksReported = true
+    report(error, {}, `orders could not be ${operation === 'read' ? 'read from' : 'written to'} disk; they hold in this process`)
+  }
+}
+
+const plugin = fp(fastifyIsr, { fastify: '5.x', name: 'fastify-isr' })
+
+export default plugin
+export { plugin, plugin as fastifyIsr, plugin as 'module.exports' }

@@ -1,0 +1,88 @@
+import type { RefreshedPage, RefreshResult, Target } from '../../types/index.js'
+import type { Cache } from '../cache/cache.js'
+import { isSpelling, keysOf, pageKey, type PageKey } from '../pages/key.js'
+import type { KnownPages } from '../pages/known.js'
+import type { Matcher } from '../pages/matcher.js'
+import type { PageRoute, Registry } from '../pages/registry.js'
+import type { Rendered } from '../pages/render.js'
+import { pageSource, type SourceContext } from '../pages/source.js'
+import { readTargets, type CheckedTarget } from '../pages/targets.js'
+import type { PageView } from '../pages/view.js'
+
+export interface RefreshOptions {
+  registry: Registry
+  matcher: Matcher
+  known: KnownPages
+  cache: Cache<PageView, Rendered>
+  source: SourceContext
+}
+
+interface Wanted { route: PageRoute, page: PageKey }
+
+/** Renders pages now. Never throws for a page. */
+export async function refresh (context: RefreshOptions, target: Target, concurrency: number): Promise<RefreshResult> {
+  const wanted = new Map<string, Wanted>()
+  for (const checked of readTargets(target)) {
+    for (const item of pagesOf(context, checked)) wanted.set(item.page.key, item)
+  }
+  const queue = [...wanted.values()]
+  const pages: RefreshedPage[] = []
+  const work = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) pages.push(await refreshOne(context, item))
+  }
+  await Promise.all(Array.from({ length: concurrency }, work))
+  return { pages }
+}
+
+async function refreshOne ({ cache, source }: RefreshOptions, { route, page }: Wanted): Promise<RefreshedPage> {
+  const startedAt = performance.now()
+  const hadOld = await cache.load(page.key) !== null
+  const landing = await cache.refresh(pageSource(source, route, page, { jitter: true }))
+  const facts = { key: page.key, path: page.path, durationMs: Math.round((performance.now() - startedAt) * 10) / 10 }
+  if (landing.type === 'held') {
+    if (!route.paths.has(page.path) || page.hasQuery) route.paths.use(page.key)
+    return { ...facts, outcome: landing.report }
+  }
+  if (landing.type === 'unstorable') return { ...facts, outcome: hadOld ? 'dropped' : 'unstorable', reason: landing.reason }
+  return { ...facts, outcome: 'failed', reason: landing.error.message, error: landing.error }
+}
+
+/** What a target means, known or not: a listed page need not have been visited to be refreshed. */
+function * pagesOf (context: RefreshOptions, target: CheckedTarget): Generator<Wanted> {
+  const { item } = target
+  if ('path' in item) {
+    yield * pagesAt(context, item.path)
+    return
+  }
+  for (const route of context.registry.routes) {
+    if ('route' in item && route.pattern !== item.route) continue
+    const built = route.path.isStatic ? route.path.build({}) : null
+    if (built !== null && 'path' in built) yield * pagesAt(context, built.path)
+    for (const path of route.paths) yield * pagesAt(context, path)
+  }
+  for (const page of context.known) {
+    if (target.matches(page)) yield * pagesAt(context, page.key.split(' ')[0] ?? page.path)
+  }
+}
+
+function * pagesAt ({ matcher, registry }: RefreshOptions, url: string): Generator<Wanted> {
+  const [path = '', search] = url.split('?')
+  for (const headers of distinctHeaders(registry)) {
+    const match = matcher.find(path, headers)
+    if (match?.kind !== 'page' || !isSpelling(match.route, path, match.params)) continue
+    const { route, params } = match
+    if (search === undefined) {
+      for (const page of keysOf(route, path, params)) yield { route, page }
+    } else {
+      const query = [...new URLSearchParams(search)].filter(([name]) => route.policy.query.includes(name))
+      yield { route, page: pageKey(route, { path, params, query }) }
+    }
+  }
+}
+
+/** Routes of one pattern may differ by host or version: each is asked for in its own name. */
+function distinctHeaders (registry: Registry): Record<string, string>[] {
+  const all = new Map<string, Record<string, string>>([['{}', {}]])
+  for (const route of registry.routes) all.set(JSON.stringify(route.renderHeaders), { ...route.renderHeaders })
+  return [...all.values()]
+}
