@@ -34,7 +34,7 @@ export const SitemapWithoutBaseUrl = createError(
 
 // What a render can end in.
 export const RenderTimeout = createError<[string, number]>(
-  'FST_ISR_ERR_RENDER_TIMEOUT', "rendering %s took longer than render.timeout (%d ms)", 504)
+  'FST_ISR_ERR_RENDER_TIMEOUT', 'rendering %s took longer than render.timeout (%d ms)', 504)
 export const RenderQueueFull = createError<[string]>(
   'FST_ISR_ERR_RENDER_QUEUE_FULL', 'no room to render %s: render.maxQueue renders are waiting', 503)
 export const RenderCycle = createError<[string]>(

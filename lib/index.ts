@@ -1,7 +1,7 @@
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { BuildOptions, BuildReport, Isr, IsrOptions, Target } from '../types/index.js'
+import type { BuildOptions, BuildReport, Isr, IsrOptions, plugin as published, Target } from '../types/index.js'
 import { removeExport } from './build/export.js'
 import { BuildFollower } from './build/follow.js'
 import { build } from './build/generate.js'
@@ -186,7 +186,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   }
 }
 
-const plugin = fp(fastifyIsr, { fastify: '5.x', name: 'fastify-isr' })
+// Typed by the contract that is published, so that the two can't drift apart.
+const plugin: typeof published = fp(fastifyIsr, { fastify: '5.x', name: 'fastify-isr' })
 
 export default plugin
 export { plugin, plugin as fastifyIsr, plugin as 'module.exports' }
