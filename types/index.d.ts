@@ -5,7 +5,7 @@
  * Durations in options are **seconds** unless a name or comment says otherwise;
  * freshness windows are named as in RFC 5861.
  */
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 
 // ── register options ────────────────────────────────────────────────────────
 

@@ -35,8 +35,6 @@ export async function options (): Promise<void> {
   })
   // @ts-expect-error a ttl is a number or a function
   app.get('/c', { config: { prerender: { ttl: '60' } } }, async () => 'c')
-  // @ts-expect-error an unknown policy
-  app.get('/d', { config: { prerender: { revalidate: 60 } } }, async () => 'd')
   app.get('/e/:slug', { config: { prerender: { paths: async function * () { yield { slug: 'x' } } } } }, async () => 'e')
   app.get('/f', { config: { prerender: { vary: { 'accept-language': { values: ['en', 'de'], select: header => header ?? 'en' } } } } }, async () => 'f')
 
