@@ -28,9 +28,13 @@ export class KnownPages {
   /** The pages of the build that is served from now on. */
   setBuilt (pages: readonly ManifestPage[]): void {
     this.#built = new Map(pages.map(page => [page.key, page]))
-    for (const route of this.#registry.routes) {
-      route.paths.setBuilt(new Set(pages.filter(page => page.route === route.pattern).map(page => page.path)))
+    const paths = new Map<string, Set<string>>()
+    for (const { route, path } of pages) {
+      const ofRoute = paths.get(route)
+      if (ofRoute === undefined) paths.set(route, new Set([path]))
+      else ofRoute.add(path)
     }
+    for (const route of this.#registry.routes) route.paths.setBuilt(paths.get(route.pattern) ?? new Set())
   }
 
   get (key: string): KnownPage | null {
