@@ -383,7 +383,7 @@ export class Cache<View, R> {
         return { type: 'held', held, report: isRenewed ? 'renewed' : 'stored' }
       }
       if (outcome.type === 'unstorable') {
-        if (alone === null) this.#refuse(source, outcome.reason, flight.epoch)
+        if (alone === null) await this.#refuse(source, outcome.reason, { epoch: flight.epoch, buildId })
         report('unstorable', { detail: outcome.reason })
         return outcome
       }
@@ -428,12 +428,16 @@ export class Cache<View, R> {
     return { held: transient, isRenewed: false }
   }
 
-  /** Rendered well and not storable: the old page is no longer true. */
-  #refuse (source: Source<R>, reason: string, epoch: number): void {
-    const standing = this.memory.peek(source.key)
-    if (standing === undefined || standing.entry.epoch <= epoch) this.drop(source.key)
-    this.#backoff.delete(source.key)
-    this.#unstorable.set(source.key, { until: this.#options.clock() + UNSTORABLE_FOR, tags: source.tags, value: reason })
+  /** Rendered well and not storable: the old page is no longer true, unless it is newer than that. */
+  async #refuse (source: Source<R>, reason: string, { epoch, buildId }: { epoch: number, buildId: string }): Promise<void> {
+    const { key, tags } = source
+    const standing = this.memory.peek(key) ?? await this.load(key)
+    if (buildId !== this.#buildId) return
+    if (standing === null || standing.entry.epoch <= epoch) this.drop(key)
+    this.#backoff.delete(key)
+    // What a mark has overtaken says nothing about the page as it is now.
+    if (this.marks.judge({ epoch, tags }).kind !== 'none') return
+    this.#unstorable.set(key, { until: this.#options.clock() + UNSTORABLE_FOR, tags, value: reason })
   }
 
   #fail (source: Source<R>, flight: Flight<View, R>, outcome: Extract<Outcome<R>, { type: 'failure' }>, old: Held<View> | null): Landing<View, R> {
