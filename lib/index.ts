@@ -77,11 +77,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const inspector = new Inspector({ settings, cache, queue, registry, matcher, known, served: pages.counts })
   let isReady = false
   let isClosing = false
-  let isBuilding = false
+  let building: Promise<BuildReport> | null = null
+  const closing = new AbortController()
   let heartbeat: NodeJS.Timeout | undefined
 
   const isr: Isr = {
-    get building () { return isBuilding },
+    get building () { return building !== null },
     dir: settings.dir,
     prerender: async (options = {}) => await prerender(options),
     revalidate: async (target, options) => await orders.revalidate(target, options),
@@ -147,6 +148,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   app.addHook('preClose', async () => {
     isClosing = true
     clearInterval(heartbeat)
+    closing.abort()
+    await building?.catch(() => {})
     // Later plugins (databases) close before earlier ones: what renders must have ended by then.
     await cache.close()
   })
@@ -158,10 +161,11 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
 
   async function prerender (options: BuildOptions): Promise<BuildReport> {
     if (!isReady) throw new NotReady('prerender')
-    if (isBuilding) throw new BuildRunning()
-    isBuilding = true
+    if (building !== null) throw new BuildRunning()
+    const signal = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    building = build({ settings, registry, matcher, cache, source: context }, { ...options, signal })
     try {
-      const result = await build({ settings, registry, matcher, cache, source: context }, options)
+      const result = await building
       if (channels.build.hasSubscribers) {
         const failures = result.pages.filter(page => page.error !== undefined).length
         channels.build.publish({ buildId: result.buildId, durationMs: result.durationMs, pages: result.pages.length, failures, ok: result.ok, report: result })
@@ -169,7 +173,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       if (isDiskOn && result.dir === settings.dir) await follower.check()
       return result
     } finally {
-      isBuilding = false
+      building = null
     }
   }
 

@@ -45,6 +45,10 @@ interface Flight<View, R> {
   readonly waitsFor: Set<string>
   /** What stands is only taken instead of a render if its own began at this epoch or later. */
   since: number
+  /** A visitor who joins makes it his. */
+  priority: Priority
+  /** A running render waits for it: it must not wait for a slot. */
+  isUrgent: boolean
   /** Set for a render that one caller wants for itself: nothing of it is stored or remembered. */
   readonly alone: Alone | null
 }
@@ -130,7 +134,6 @@ export class Cache<View, R> {
 
   /** For a visitor: the best entry that may be served now, or what rendering it ended in. */
   async get (source: Source<R>): Promise<Answer<View, R>> {
-    const isInside = this.#inside.getStore() !== undefined
     for (let overtaken = 0; ; overtaken++) {
       const old = await this.load(source.key)
       const now = this.#options.clock()
@@ -150,7 +153,6 @@ export class Cache<View, R> {
       }
 
       const { flight, isLeader } = this.#join(source, reasonFor(old), 'visitor')
-      if (isInside) this.#options.queue.startNow(source.key)
       const landing = await this.#await(flight)
       const answer = this.#answer(landing, { old, usable, isLeader, key: source.key })
       if (answer !== null) return answer
@@ -188,8 +190,8 @@ export class Cache<View, R> {
       const circle = [...ancestors.slice(0, ancestors.indexOf(source.key) + 1).reverse(), source.key]
       return { type: 'failed', error: new RenderCycle(circle.join(' → ')), response: null }
     }
-    const flight = this.#flight(source.key, new Promise(() => {}), Infinity, alone)
-    return await this.#fly(flight, source, 'miss', 'visitor')
+    const flight = this.#flight(source.key, new Promise(() => {}), { since: Infinity, priority: 'visitor', alone })
+    return await this.#fly(flight, source, 'miss')
   }
 
   /** A mark has come: what it concerns is stale or gone from here on. */
@@ -276,19 +278,22 @@ export class Cache<View, R> {
     const joined = this.#canJoin(source, since)
     if (joined !== undefined) {
       joined.since = Math.max(joined.since, since)
-      if (priority === 'visitor') this.#options.queue.promote(source.key)
+      if (priority === 'visitor') {
+        joined.priority = priority
+        this.#options.queue.promote(source.key)
+      }
       return { flight: joined, isLeader: false }
     }
     const flights = this.#flights.get(source.key) ?? []
     const before = flights.at(-1)?.promise
     let land!: (landing: Promise<Landing<View, R>>) => void
-    const flight = this.#flight(source.key, new Promise(resolve => { land = resolve }), since, null)
+    const flight = this.#flight(source.key, new Promise(resolve => { land = resolve }), { since, priority, alone: null })
     this.#flights.set(source.key, [...flights, flight])
     // One render at a time per key: the next one starts when the one before has landed.
     const takeOff = async (): Promise<Landing<View, R>> => {
       try {
         await before
-        return await this.#fly(flight, source, reason, priority)
+        return await this.#fly(flight, source, reason)
       } finally {
         const left = (this.#flights.get(source.key) ?? []).filter(other => other !== flight)
         if (left.length === 0) this.#flights.delete(source.key)
@@ -299,8 +304,8 @@ export class Cache<View, R> {
     return { flight, isLeader: true }
   }
 
-  #flight (key: string, promise: Flight<View, R>['promise'], since: number, alone: Alone | null): Flight<View, R> {
-    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), since, alone }
+  #flight (key: string, promise: Flight<View, R>['promise'], more: Pick<Flight<View, R>, 'since' | 'priority' | 'alone'>): Flight<View, R> {
+    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), isUrgent: false, ...more }
   }
 
   /** Waits for a render; within another render, refuses to wait in a circle. */
@@ -311,6 +316,9 @@ export class Cache<View, R> {
     if (circle !== null) {
       return { type: 'failed', error: new RenderCycle([inside.key, ...circle].join(' → ')), response: null }
     }
+    // Those before it as well: it begins when they have landed.
+    for (const other of this.#flights.get(flight.key) ?? []) other.isUrgent = true
+    this.#options.queue.startNow(flight.key)
     inside.waitsFor.add(flight.key)
     try {
       return await flight.promise
@@ -340,7 +348,7 @@ export class Cache<View, R> {
     return keys
   }
 
-  async #fly (flight: Flight<View, R>, source: Source<R>, reason: Reason, priority: Priority): Promise<Landing<View, R>> {
+  async #fly (flight: Flight<View, R>, source: Source<R>, reason: Reason): Promise<Landing<View, R>> {
     const { clock, renderTimeout } = this.#options
     const { alone } = flight
     const queue = alone?.queue ?? this.#options.queue
@@ -365,8 +373,10 @@ export class Cache<View, R> {
       return landing
     }
     try {
-      if (!isInside) release = await queue.acquire(source.key, priority, controller.signal)
+      if (!isInside && !flight.isUrgent) release = await queue.acquire(source.key, flight.priority, controller.signal)
       if (this.#isClosing) throw new Closing(source.key)
+      // What stands may have taken long to load.
+      controller.signal.throwIfAborted()
       // Looked at again: somebody may have rendered it while this one waited.
       const standing = this.memory.peek(source.key)
       if (standing !== undefined && stateAt(standing, clock()) === 'fresh' && standing.entry.epoch >= flight.since) {
