@@ -41,6 +41,8 @@ export class RenderQueue {
    */
   acquire (key: string, priority: Priority, signal: AbortSignal): Promise<() => void> {
     if (this.#closed) return Promise.reject(new Closing(key))
+    // Such a signal tells nobody any more.
+    if (signal.aborted) return Promise.reject(signal.reason as Error)
     if (this.#running < this.#concurrency && this.queued === 0) return Promise.resolve(this.#take())
     if (this.queued >= this.#maxQueue && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
     return new Promise((resolve, reject) => {
