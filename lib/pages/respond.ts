@@ -5,12 +5,12 @@ import { isNotModified } from './conditional.js'
 import { negotiate } from './negotiate.js'
 import type { Headers, Rendered } from './render.js'
 import { isPerRequest, text, tokens } from './storable.js'
-import type { PageView, Variant } from './view.js'
+import type { Block, PageView, Variant } from './view.js'
 
 /** What a reply carries, so that onSend hooks of others can't spoil it. */
 export type Sent =
   /** A stored page: these bytes and these headers go out. */
-  | { type: 'page', body: Buffer | undefined, headers: Readonly<Record<string, string>>, volatile: Readonly<Record<string, string>> }
+  | { type: 'page', body: Buffer | undefined, headers: Readonly<Record<string, string>> }
   /** The live handler answers; private when it was a visitor's own request that bypassed the cache. */
   | { type: 'live', isPrivate: boolean }
   /** A failure that nobody may keep. */
@@ -44,41 +44,52 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   const variant = encoding === null ? undefined : view.variants.get(encoding)
   if (variant === undefined) return sendNotAcceptable(reply, status, settings)
 
-  const volatile: Record<string, string> = { age: String(ageOf(held, settings.clock())) }
-  if (settings.cacheStatus) volatile['cache-status'] = `fastify-isr; ${status}`
-  const vary = mergeVary(reply, view.vary)
-  if (vary !== '') volatile.vary = vary
   for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
-
+  const { headers } = blockOf(variant, ageOf(held, settings.clock()), status, settings)
   const isConditional = view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)
-  if (isConditional) return sendNotModified(reply, view, variant, volatile)
-  dropForeign(reply, variant.headers)
-  reply.code(view.status).headers(variant.headers).headers(volatile)
-  remember(reply, { type: 'page', body: variant.body, headers: variant.headers, volatile })
-  reply.send(variant.body)
+  if (isConditional) return send(reply, 304, undefined, notModified(headers))
+  send(reply, view.status, variant.body, headers)
 }
 
-/** RFC 9110 section 15.4.5: the fields that a 200 would have, without those that describe the body. */
-function sendNotModified (reply: FastifyReply, view: PageView, variant: Variant, volatile: Record<string, string>): void {
-  const headers: Record<string, string> = {
-    etag: variant.etag,
-    'cache-control': view.cacheControl,
-    ...(variant.headers.date === undefined ? {} : { date: variant.headers.date }),
-    ...(variant.headers['content-location'] === undefined ? {} : { 'content-location': variant.headers['content-location'] })
-  }
-  dropForeign(reply, headers)
-  reply.code(304).headers(headers).headers(volatile)
-  remember(reply, { type: 'page', body: undefined, headers, volatile })
-  reply.send()
+/** What changes by the second is made once a second, not once a request. */
+function blockOf (variant: Variant, age: number, status: string, settings: Settings): Block {
+  const { block } = variant
+  if (block !== null && block.age === age && block.status === status) return block
+  const headers = { ...variant.headers, age: String(age), ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}) }
+  variant.block = { age, status, headers }
+  return variant.block
+}
+
+/** Describes the body, which a 304 has not (RFC 9110 section 15.4.5). */
+const OF_THE_BODY = new Set(['content-type', 'content-length', 'content-encoding', 'content-language'])
+
+function notModified (headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name)))
+}
+
+function send (reply: FastifyReply, status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>>): void {
+  setHeaders(reply, headers)
+  remember(reply, { type: 'page', body, headers })
+  reply.code(status).send(body)
+}
+
+/** The plugin's own headers win; only Vary is shared. */
+function setHeaders (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
+  for (const name of OF_THE_BODY) if (headers[name] === undefined && reply.hasHeader(name)) reply.removeHeader(name)
+  const live = reply.getHeader('vary')
+  reply.headers(headers)
+  if (live !== undefined && live !== headers.vary) reply.header('vary', mergeVary(live as string | string[], headers.vary ?? ''))
 }
 
 function sendNotAcceptable (reply: FastifyReply, status: string, settings: Settings): void {
   const body = Buffer.from('Not Acceptable')
-  const headers = { 'content-type': 'text/plain; charset=utf-8', 'content-length': String(body.length), 'cache-control': 'no-store', vary: mergeVary(reply, 'accept-encoding') }
-  const volatile: Record<string, string> = settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}
-  reply.code(406).headers(headers).headers(volatile)
-  remember(reply, { type: 'page', body, headers, volatile })
-  reply.send(body)
+  send(reply, 406, body, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': String(body.length),
+    'cache-control': 'no-store',
+    vary: 'accept-encoding',
+    ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {})
+  })
 }
 
 /** The onSend hook of every page route, the last one: puts back what a stored answer is made of. */
@@ -95,9 +106,7 @@ export function restore (reply: FastifyReply, payload: unknown): unknown {
   }
   // A hook answered with something else on purpose.
   if (payload instanceof Error) return payload
-  dropForeign(reply, sent.headers)
-  reply.headers(sent.headers).headers(sent.volatile)
-  if (sent.volatile.vary !== undefined) reply.header('vary', mergeVary(reply, sent.volatile.vary))
+  setHeaders(reply, sent.headers)
   // Shared caches must not keep an answer that carries somebody's cookie.
   if (reply.hasHeader('set-cookie')) {
     reply.header('cache-control', 'private, no-cache')
@@ -119,7 +128,7 @@ export function sendRendered (reply: FastifyReply, rendered: Rendered & { body: 
   for (const [name, value] of Object.entries(rendered.headers as Headers)) {
     if (HOP_BY_HOP.has(name) || isPerRequest(rendered.job.snapshot, name, value)) continue
     if (isFailure && (name === 'etag' || name === 'age' || name === 'last-modified')) continue
-    if (name === 'vary') reply.header(name, mergeVary(reply, text(value)))
+    if (name === 'vary') reply.header(name, mergeVary(text(reply.getHeader('vary') as string | undefined), text(value)))
     else reply.header(name, value)
   }
   if (settings.cacheStatus) reply.header('cache-status', `fastify-isr; ${status}`)
@@ -141,15 +150,6 @@ export function ageOf (held: Held<PageView>, now: number): number {
   return held.view.initialAge + Math.max(0, Math.floor((now - held.entry.renderedAt) / 1000))
 }
 
-/** Removes descriptions of some other body that a hook left behind. */
-function dropForeign (reply: FastifyReply, headers: Readonly<Record<string, string>>): void {
-  for (const name of ['content-encoding', 'content-type', 'content-length']) {
-    if (headers[name] === undefined && reply.hasHeader(name)) reply.removeHeader(name)
-  }
-}
-
-function mergeVary (reply: FastifyReply, names: string): string {
-  const live = reply.getHeader('vary')
-  if (live === undefined) return names
-  return [...new Set([...tokens(live as string | string[]), ...tokens(names)])].join(', ')
+function mergeVary (live: string | string[], names: string): string {
+  return [...new Set([...tokens(live), ...tokens(names)])].join(', ')
 }

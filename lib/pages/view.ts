@@ -13,6 +13,15 @@ export interface Variant {
   readonly etag: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
+  /** The headers of the last answer: those of the next one, until a second has passed. */
+  block: Block | null
+}
+
+/** All headers of an answer, with those that change by the second. */
+export interface Block {
+  readonly age: number
+  readonly status: string
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** A page as it is served: prepared when it enters memory. */
@@ -56,9 +65,11 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
   const shared = {
     ...Object.fromEntries(meta.headers.filter(([name]) => isOwned(name))),
     'cache-control': cacheControl,
+    ...(vary === '' ? {} : { vary }),
     date: meta.date ?? new Date(entry.renderedAt).toUTCString()
   }
-  const variants = new Map(entry.bodies.map(body => [body.encoding, {
+  const variants = new Map<string, Variant>(entry.bodies.map(body => [body.encoding, {
+    block: null,
     encoding: body.encoding,
     etag: etagOf(entry, meta, body.encoding),
     body: body.bytes,
