@@ -1,4 +1,4 @@
-import Fastify from 'fastify'
+import Fastify, { LogController } from 'fastify'
 import example from './app.js'
 
 const port = Number(process.env.PORT ?? 3000)
@@ -8,7 +8,7 @@ const url = `http://${host}:${port}`
 const app = Fastify({
   logger: { level: process.env.LOG_LEVEL ?? 'warn' },
   // With LOG_LEVEL=info: one line per visitor, none for the renders behind them.
-  disableRequestLogging: request => Boolean(request.isrRender)
+  logController: new LogController({ disableRequestLogging: request => Boolean(request.isrRender) })
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
