@@ -1,0 +1,66 @@
+import { painter } from './format.js'
+
+/** Something the user can put right: shown without a stack; the process ends with 2. */
+export class CliError extends Error {
+  readonly hint: string | undefined
+
+  constructor (message: string, options: { hint?: string, cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.name = 'CliError'
+    this.hint = options.hint
+  }
+}
+
+const OWN_FOLDER = new URL('.', import.meta.url).href
+
+// Deep enough for a wrapped driver error, and an end to causes that point at each other.
+const MAX_CAUSES = 5
+
+/** An error, its causes and what to do about it, on stderr. */
+export function printError (error: unknown): void {
+  const paint = painter(process.stderr)
+  const [headline, ...rest] = describeError(error).split('\n')
+  const hint = error instanceof CliError && error.hint !== undefined ? [error.hint] : []
+  process.stderr.write(`${[paint('red', headline!), ...rest, ...hint].join('\n')}\n`)
+}
+
+/** An error and its causes as lines for a person. */
+export function describeError (error: unknown): string {
+  const parts: string[] = []
+  let current = error
+  for (let depth = 0; depth < MAX_CAUSES && current !== undefined && current !== null; depth++) {
+    parts.push(depth === 0 ? describeOne(current) : `caused by: ${describeOne(current)}`)
+    current = current instanceof Error ? current.cause : undefined
+  }
+  return parts.join('\n')
+}
+
+function describeOne (error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof CliError) return error.message
+  const code = codeOf(error)
+  const headline = code === undefined ? error.message : `${error.message} (${code})`
+  // Our own errors name the option or route to look at; their stack would only show the plugin.
+  if (code?.startsWith('FST_ISR_ERR_')) return headline
+  return [`${error.name}: ${headline}`, ...usefulFrames(error)].join('\n')
+}
+
+export function codeOf (error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined
+  return typeof code === 'string' ? code : undefined
+}
+
+// What stands above the message in the stack of a syntax error says where it is; below, only
+// frames of the app and its packages help.
+function usefulFrames (error: Error): string[] {
+  const lines = (error.stack ?? '').split('\n')
+  const frames = lines.filter(line => /^\s+at /.test(line) && !line.includes('node:internal') && !line.includes(OWN_FOLDER))
+  if (!(error instanceof SyntaxError)) return frames
+  const place = lines.slice(0, lines.findIndex(line => line.startsWith(error.name)))
+  return [...place.filter(line => line.trim() !== ''), ...frames]
+}
+
+/** Whether nothing in the error says where in the app it comes from. */
+export function hasNoPlace (error: unknown): boolean {
+  return error instanceof SyntaxError && usefulFrames(error).length === 0
+}

@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import type { FastifyInstance, FastifyPluginAsync, FastifyServerOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Isr } from '../../types/index.js'
+import type { LoadOptions } from './app-flags.js'
+import { CliError, codeOf } from './cli-error.js'
+import { importFile, importModule, requireModule } from './import-module.js'
+import { warningsOnly } from './log.js'
+
+/** An instance is thenable, so it travels in an object: an async function would wait for it. */
+export interface LoadedApp { app: FastifyInstance }
+
+export interface LoadEvents {
+  /** Something that the plugin warns of. */
+  onWarning (message: string): void
+}
+
+const DEFAULT_PLUGIN_TIMEOUT = 10_000
+// What an app may take altogether, in multiples of what one plugin may take. Fastify's own limit
+// does not see a top-level await, nor an instance made with another limit.
+const HARD_BOUND = 3
+const CLOSE_BOUND = 5000
+const QUIET = 'fatal'
+const HANDLE = Symbol.for('fastify-isr')
+
+/**
+ * Imports the app and makes it an instance, not yet ready. It is the way of fastify-cli: the
+ * module's plugin on an instance of the app's own Fastify; an exported instance is taken as it is.
+ */
+export async function createApp (options: LoadOptions & LoadEvents): Promise<LoadedApp> {
+  if (!existsSync(options.file)) throw new CliError(`there is no ${options.file}`)
+  nameThePackage(options.file)
+  const { exported, serverOptions } = readModule(await within(hardBound(options), importApp(options), () =>
+    new CliError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT })))
+
+  if (isInstance(exported)) return { app: quieten(exported, options.logLevel) }
+  if (typeof exported !== 'function') throw notAnApp(options.file, exported)
+  return { app: registerApp(exported as FastifyPluginAsync, serverOptions, options) }
+}
+
+const RAISE_TIMEOUT = 'Raise --plugin-timeout if it only needs longer; 0 waits for ever.'
+
+/** Makes the app ready, within bounds. */
+export async function bootApp (app: FastifyInstance, options: LoadOptions): Promise<void> {
+  // A promise of its own, because the instance that `ready()` resolves with is thenable itself.
+  const ready = new Promise<void>((resolve, reject) => { app.ready(error => { error ? reject(error) : resolve() }) })
+  await within(hardBound(options), ready, () =>
+    new CliError(`the app is not ready after ${hardBound(options)} ms: a plugin or an onReady hook never ends`, { hint: RAISE_TIMEOUT }))
+}
+
+export async function closeApp (app: FastifyInstance): Promise<void> {
+  await within(CLOSE_BOUND, app.close(), () =>
+    new CliError(`the app did not close within ${CLOSE_BOUND / 1000} s: an onClose or preClose hook never ends`))
+}
+
+/** The app's plugin is encapsulated, so `app.isr` is not on the instance; all share one server. */
+export function findIsr (app: FastifyInstance): Isr | undefined {
+  return (app.server as { [HANDLE]?: Isr })[HANDLE]
+}
+
+function hardBound ({ pluginTimeout = DEFAULT_PLUGIN_TIMEOUT }: LoadOptions): number {
+  return pluginTimeout * HARD_BOUND
+}
+
+// The plugin takes its output directory from the package of the module that started the process,
+// and that is us. Not the app's own file: a module that listens if it is the main one would listen.
+function nameThePackage (file: string): void {
+  for (let dir = path.dirname(file); ; dir = path.dirname(dir)) {
+    const candidate = path.join(dir, 'package.json')
+    if (existsSync(candidate)) process.argv[1] = candidate
+    if (existsSync(candidate)) return
+    if (dir !== path.dirname(dir)) continue
+    process.argv[1] = file
+    return
+  }
+}
+
+async function importApp (options: LoadOptions): Promise<Record<string, unknown>> {
+  for (const name of options.require) requireModule(name)
+  // One after the other, and before the app: a loader such as tsx works for what is imported later.
+  for (const name of options.import) await importModule(name)
+  try {
+    return await importFile(options.file)
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_UNKNOWN_FILE_EXTENSION' || options.import.length > 0) throw error
+    throw new CliError((error as Error).message, { hint: "An app in TypeScript needs a loader: 'npm install -D tsx', then --import tsx." })
+  }
+}
+
+function readModule (module: Record<string, unknown>): { exported: unknown, serverOptions: Record<string, unknown> } {
+  const outer = module['default'] ?? module['app']
+  // `module.exports = { default, options }`, as TypeScript writes it for CommonJS.
+  const exported = isObject(outer) && !isInstance(outer) && 'default' in outer ? outer['default'] : outer
+  const candidates = [module['options'], (outer as { options?: unknown } | undefined)?.options]
+  // On an instance, `options` is the method that declares an OPTIONS route.
+  return { exported, serverOptions: candidates.find(isObject) ?? {} }
+}
+
+function isObject (value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isInstance (value: unknown): value is FastifyInstance {
+  return isObject(value) && typeof value['inject'] === 'function' && typeof value['ready'] === 'function'
+}
+
+function notAnApp (file: string, exported: unknown): CliError {
+  const got = exported === undefined ? 'no default export' : `a default export that is ${exported === null ? 'null' : `a ${typeof exported}`}`
+  return new CliError(`${path.basename(file)} has ${got}`, {
+    hint: "It must export a plugin, 'export default async function (app, opts) { … }', or a Fastify instance."
+  })
+}
+
+function registerApp (plugin: FastifyPluginAsync, exported: Record<string, unknown>, options: LoadOptions & LoadEvents): FastifyInstance {
+  const fromModule = options.useOptions ? exported : {}
+  const server = {
+    ...fromModule,
+    ...fromModule['loggerInstance'] === undefined && { logger: loggerOptions(fromModule['logger'], options) },
+    pluginTimeout: options.pluginTimeout ?? fromModule['pluginTimeout'] ?? DEFAULT_PLUGIN_TIMEOUT
+  } as FastifyServerOptions
+  const app = requireFastify(options.file)(server)
+  if (fromModule['loggerInstance'] !== undefined) quieten(app, options.logLevel)
+  const settings = {
+    ...fromModule,
+    ...options.appOptions,
+    ...options.prefix !== undefined && { prefix: options.prefix }
+  }
+  // Not awaited: whatever it throws comes out of ready().
+  app.register('skipOverride' in settings && settings.skipOverride ? fp(plugin) : plugin, settings)
+  return app
+}
+
+/** The app's log goes to stderr: stdout is for the report. */
+function loggerOptions (logger: unknown, { logLevel, onWarning }: LoadOptions & LoadEvents): unknown {
+  if (logger === false) return false
+  const own = isObject(logger) ? logger : {}
+  const goesElsewhere = ['transport', 'file', 'stream'].some(name => own[name] !== undefined)
+  if (goesElsewhere) return { ...own, level: logLevel ?? QUIET }
+  if (logLevel !== undefined) return { ...own, level: logLevel, stream: process.stderr }
+  return { ...own, level: 'warn', stream: warningsOnly(onWarning) }
+}
+
+// An instance brings its own logger along, with two lines per rendered page.
+function quieten (app: FastifyInstance, level = QUIET): FastifyInstance {
+  if ('level' in app.log) app.log.level = level
+  return app
+}
+
+type Fastify = (options: FastifyServerOptions) => FastifyInstance
+
+function requireFastify (file: string): Fastify {
+  for (const from of [file, path.join(process.cwd(), 'noop.js')]) {
+    const require = createRequire(from)
+    const found = tryResolve(require, 'fastify')
+    if (found !== null) return require(found) as Fastify
+  }
+  throw new CliError(`fastify is not installed where ${path.basename(file)} could find it`, { hint: "Install it with 'npm install fastify'." })
+}
+
+function tryResolve (require: NodeJS.Require, name: string): string | null {
+  try {
+    return require.resolve(name)
+  } catch {
+    return null
+  }
+}
+
+/** `ms` 0 is no limit. The timer keeps the process alive: waiting for nothing at all must end in the error as well. */
+async function within<T> (ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  if (ms === 0) return promise
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(late()), ms) })
+  try {
+    return await Promise.race([promise, expired])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,26 @@
+interface LogLine { level?: unknown, plugin?: unknown, msg?: unknown, err?: unknown }
+
+const FATAL = 60
+
+/** A destination for the app's log that lets through what a build must not hide, for somebody who did not ask for a log. */
+export function warningsOnly (onWarning: (message: string) => void): { write (line: string): void } {
+  return {
+    write (line) {
+      const { level, plugin, msg, err } = readLine(line)
+      if (typeof level === 'number' && level >= FATAL) process.stderr.write(line)
+      // What went wrong with a page is in the report.
+      if (plugin !== 'fastify-isr' || typeof msg !== 'string' || err !== undefined) return
+      // That there is no build yet is why this runs.
+      if (!msg.includes("run 'fastify-isr prerender'")) onWarning(msg)
+    }
+  }
+}
+
+function readLine (line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine
+  } catch {
+    // The app may format its log as it likes.
+    return {}
+  }
+}

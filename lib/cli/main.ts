@@ -1,0 +1,78 @@
+#!/usr/bin/env node
+import { CliError, printError } from './cli-error.js'
+import { forwardToFastifyCli } from './forward.js'
+import { link, linkUsage } from './link.js'
+import { ownPackage } from './own-package.js'
+import { prerender, prerenderUsage } from './prerender.js'
+
+interface Command {
+  usage: string
+  /** Resolves with the exit code. */
+  run (args: string[]): number | Promise<number>
+}
+
+const COMMANDS = new Map<string, Command>([
+  ['prerender', { usage: prerenderUsage, run: prerender }],
+  ['link', { usage: linkUsage, run: link }]
+])
+
+const USAGE = `Usage: fastify-isr <command> [flags]
+
+  prerender <app file>  render an app's pages to disk
+  link                  make 'fastify' run fastify-isr beside fastify-cli
+  help [command]        show this, or the help of a command
+
+  -h, --help            show this
+  -v, --version         show the version
+
+Every other command is passed on to the project's fastify-cli.
+`
+
+async function main (args: string[]): Promise<number | null> {
+  const [name, ...rest] = args
+  if (name === undefined) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  if (name === 'help' || name === '--help' || name === '-h') return help(rest[0])
+  if (name === '--version' || name === '-v') return print(ownPackage().version)
+  const command = COMMANDS.get(name)
+  if (command !== undefined) return asksForHelp(rest) ? print(command.usage) : command.run(rest)
+  return forward(name)
+}
+
+function help (topic: string | undefined): number | null {
+  if (topic === undefined) return print(USAGE)
+  const command = COMMANDS.get(topic)
+  return command === undefined ? forward(topic) : print(command.usage)
+}
+
+function asksForHelp (args: string[]): boolean {
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+  return own.includes('--help') || own.includes('-h')
+}
+
+function forward (name: string): null {
+  const hint = "See 'fastify-isr --help'."
+  if (name.startsWith('-')) throw new CliError(`unknown flag ${name}: the command comes first`, { hint })
+  // fastify-cli runs whatever comes closest: 'prerendr app.js' would generate a project.
+  if (name.startsWith('pre')) throw new CliError(`unknown command '${name}': did you mean 'prerender'?`, { hint })
+  forwardToFastifyCli(name)
+  return null
+}
+
+function print (text: string): number {
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+  return 0
+}
+
+function finish (exitCode: number | null): void {
+  // After forwarding, the exit code is fastify-cli's.
+  if (exitCode !== null) process.exitCode = exitCode
+}
+
+// Not awaited at the top level: Node has its own words for a main module that never settles.
+main(process.argv.slice(2)).then(finish, error => {
+  printError(error)
+  finish(2)
+})
