@@ -20,5 +20,5 @@ export function warnOfMissedRoutes (app: FastifyInstance, registry: Registry, lo
 }
 
 function hasRoutes (app: FastifyInstance): boolean {
-  return app.printRoutes({ commonPrefix: false }).includes('(')
+  return app.printRoutes() !== '(empty tree)'
 }
