@@ -108,6 +108,7 @@ export class Cache<View, R> {
   adopt (buildId: string, disk: DiskTier | null): void {
     this.#buildId = buildId
     this.#disk = disk
+    this.#loads.clear()
     this.memory.clear()
     this.#unstorable.clear()
     this.#backoff.clear()
@@ -125,7 +126,7 @@ export class Cache<View, R> {
     if (this.#disk === null || !this.#disk.mayHave(key)) return null
     const loading = this.#loads.get(key)
     if (loading !== undefined) return loading
-    const promise = this.#loadFromDisk(key, this.#disk).finally(() => {
+    const promise: Promise<Held<View> | null> = this.#loadFromDisk(key, this.#disk, () => this.#loads.get(key) === promise).finally(() => {
       if (this.#loads.get(key) === promise) this.#loads.delete(key)
     })
     this.#loads.set(key, promise)
@@ -135,7 +136,8 @@ export class Cache<View, R> {
   /** For a visitor: the best entry that may be served now, or what rendering it ended in. */
   async get (source: Source<R>): Promise<Answer<View, R>> {
     for (let overtaken = 0; ; overtaken++) {
-      const old = await this.load(source.key)
+      const loaded = await this.load(source.key)
+      const old = loaded === null ? null : this.#judgeAgain(loaded)
       const now = this.#options.clock()
       const state = old === null ? 'expired' : stateAt(old, now)
       if (old !== null && (state === 'fresh' || state === 'stale')) {
@@ -154,7 +156,7 @@ export class Cache<View, R> {
 
       const { flight, isLeader } = this.#join(source, reasonFor(old), 'visitor')
       const landing = await this.#await(flight)
-      const answer = this.#answer(landing, { old, usable, isLeader, key: source.key })
+      const answer = this.#answer(landing, { source, old, usable, isLeader })
       if (answer !== null) return answer
       if (overtaken >= MOST_OVERTAKEN) {
         const error = new RenderTimeout(source.key, this.#options.renderTimeout)
@@ -218,12 +220,14 @@ export class Cache<View, R> {
 
   /** Removes an entry from every tier. */
   drop (key: string): void {
+    this.#loads.delete(key)
     this.memory.delete(key)
     void this.#disk?.delete(key)
   }
 
   /** Forgets what memory holds of a key that another process has written to disk. */
   reload (key: string): void {
+    this.#loads.delete(key)
     this.memory.delete(key)
   }
 
@@ -233,10 +237,14 @@ export class Cache<View, R> {
     await this.#options.queue.close()
   }
 
-  async #loadFromDisk (key: string, disk: DiskTier): Promise<Held<View> | null> {
-    const entry = await disk.read(key)
-    if (entry === null || disk !== this.#disk) return this.memory.peek(key) ?? null
+  async #loadFromDisk (key: string, disk: DiskTier, isCurrent: () => boolean): Promise<Held<View> | null> {
+    const read = await disk.read(key)
+    // Written, dropped or replaced by another build since: what was read is not what stands.
+    if (!isCurrent()) return await this.load(key)
     const standing = this.memory.peek(key)
+    if (read === null) return standing ?? null
+    // From a clock that has gone back since: it can't say which marks its render knew.
+    const entry = read.epoch > this.#options.coordinator.now() ? { ...read, epoch: 0 } : read
     if (standing !== undefined && !isNewer(entry, standing.entry)) return standing
     try {
       const held = this.#hold(entry, 'disk')
@@ -247,6 +255,14 @@ export class Cache<View, R> {
       void disk.delete(key)
       return null
     }
+  }
+
+  /** What memory holds, marks keep up to date; anything else they may have overtaken. */
+  #judgeAgain (held: Held<View>): Held<View> | null {
+    if (this.memory.peek(held.entry.key) === held) return held
+    const verdict = this.marks.judge(held.entry)
+    if (verdict.kind === 'soft') soften(held, verdict.deadline)
+    return verdict.kind === 'hard' ? null : held
   }
 
   /** Puts an entry into memory, judged by the marks; null when it is purged. */
@@ -431,6 +447,7 @@ export class Cache<View, R> {
     if (newest !== undefined && isNewer(newest.entry, made.entry)) return { held: newest, isRenewed: false }
     const held = buildId === this.#buildId ? this.#hold(made.entry, 'memory') : null
     if (held !== null) {
+      this.#loads.delete(key)
       if (buildId !== '') void this.#disk?.write(made.entry)
       return { held, isRenewed: made.isRenewed }
     }
@@ -465,19 +482,23 @@ export class Cache<View, R> {
   }
 
   /** Null when what was rendered may not be served any more. */
-  #answer (landing: Landing<View, R>, { old, usable, isLeader, key }: { old: Held<View> | null, usable: Held<View> | null, isLeader: boolean, key: string }): Answer<View, R> | null {
+  #answer (landing: Landing<View, R>, { source, old, usable, isLeader }: { source: Source<R>, old: Held<View> | null, usable: Held<View> | null, isLeader: boolean }): Answer<View, R> | null {
     const hadOld = old !== null
     if (landing.type === 'held') {
-      const verdict = this.marks.judge(landing.held.entry)
-      const isGone = verdict.kind === 'hard' || (verdict.kind === 'soft' && verdict.deadline <= this.#options.clock())
-      return isGone ? null : { kind: 'held', held: landing.held, how: 'rendered', isCollapsed: !isLeader, hadOld }
+      const held = this.#judgeAgain(landing.held)
+      if (held === null) return null
+      if (!held.isMarked) return { kind: 'held', held, how: 'rendered', isCollapsed: !isLeader, hadOld }
+      // Overtaken by an order: old already, if it may be served at all.
+      if (stateAt(held, this.#options.clock()) !== 'stale') return null
+      this.regenerate(source, held)
+      return { kind: 'held', held, how: 'stale', isCollapsed: !isLeader, hadOld }
     }
     if (landing.type === 'unstorable') {
       return { kind: 'unstorable', reason: landing.reason, response: isLeader ? landing.response : null }
     }
-    const isServable = usable !== null && this.marks.judge(usable.entry).kind !== 'hard' && stateAt(usable, this.#options.clock()) !== 'expired'
+    const isServable = usable !== null && this.#judgeAgain(usable) !== null && stateAt(usable, this.#options.clock()) !== 'expired'
     if (isServable) return { kind: 'held', held: usable, how: 'stale-if-error', isCollapsed: !isLeader, hadOld, error: landing.error }
-    const until = this.#backoff.get(key)?.until ?? 0
+    const until = this.#backoff.get(source.key)?.until ?? 0
     return { kind: 'failed', error: landing.error, response: landing.response, retryAfterMs: Math.max(BACKOFF_FIRST, until - this.#options.clock()) }
   }
 }

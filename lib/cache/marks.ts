@@ -15,6 +15,9 @@ interface TagMarks {
 const NONE: Verdict = Object.freeze({ kind: 'none' })
 const HARD: Verdict = Object.freeze({ kind: 'hard' })
 
+/** Orders with deadlines of their own kept per tag; beyond it the two oldest become one, as strict as both. */
+const MOST_STEPS = 32
+
 /**
  * All marks in force, by tag. Bounded: beyond `maxTags` the oldest go and a
  * floor rises instead, below which everything counts as marked. Forgetting
@@ -83,5 +86,9 @@ function addSoft (list: TagMarks['soft'], { epoch, deadline }: Mark): void {
   const kept = list.filter(mark => !(mark.epoch <= epoch && mark.deadline >= deadline))
   kept.push({ epoch, deadline })
   kept.sort((a, b) => a.epoch - b.epoch)
+  const [oldest, second] = kept
+  if (kept.length > MOST_STEPS && oldest !== undefined && second !== undefined) {
+    kept.splice(0, 2, { epoch: second.epoch, deadline: oldest.deadline })
+  }
   list.splice(0, list.length, ...kept)
 }
