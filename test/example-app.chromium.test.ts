@@ -200,7 +200,7 @@ t.test('the outage page stays on the screen while its source is off', async t =>
   await page.goto(`${url}/outage`)
   const headline = await page.locator('[data-headline]').textContent()
   await page.getByRole('button', { name: 'Switch the source off' }).click()
-  await page.getByText('The source is off').waitFor()
+  await page.waitForSelector('[data-source][data-off="true"]')
 
   advance(20)
   await page.getByRole('link', { name: 'Load the page again' }).click()
