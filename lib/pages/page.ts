@@ -33,7 +33,7 @@ export function metaOf (entry: Entry): PageMeta {
  * Never stored: they belong to one connection (RFC 9111 section 3.1), to one
  * visitor, or are made anew for each answer.
  */
-const NOT_STORED = new Set([
+export const NOT_STORED: ReadonlySet<string> = new Set([
   'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
   'set-cookie', 'set-cookie2', 'clear-site-data', 'access-control-allow-origin', 'access-control-allow-credentials', 'x-request-id', 'request-id', 'x-correlation-id', 'traceparent', 'server-timing', 'reporting-endpoints', 'retry-after',
   'ratelimit', 'ratelimit-policy', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset',

@@ -3,6 +3,7 @@ import type { Held } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { isNotModified } from './conditional.js'
 import { negotiate } from './negotiate.js'
+import { NOT_STORED } from './page.js'
 import type { Headers, Rendered } from './render.js'
 import { isPerRequest, text, tokens } from './storable.js'
 import type { Block, PageView, Variant } from './view.js'
@@ -123,11 +124,14 @@ export function goLive (reply: FastifyReply, status: string, isPrivate: boolean,
 
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'date', 'trailer', 'upgrade', 'te'])
 
+const OF_FAILURES = new Set(['retry-after', 'vary'])
+
 /** Sends what a render produced and what may not be stored. */
 export function sendRendered (reply: FastifyReply, rendered: Rendered & { body: Buffer }, status: string, settings: Settings, { isFailure = false, retryAfterMs = 0 } = {}): void {
   for (const [name, value] of Object.entries(rendered.headers as Headers)) {
     if (HOP_BY_HOP.has(name) || isPerRequest(rendered.job.snapshot, name, value)) continue
-    if (isFailure && (name === 'etag' || name === 'age' || name === 'last-modified')) continue
+    // Everybody who waited gets the same failure: nothing in it may be meant for one visitor.
+    if (isFailure && !OF_FAILURES.has(name) && (NOT_STORED.has(name) || name === 'last-modified')) continue
     if (name === 'vary') reply.header(name, mergeVary(text(reply.getHeader('vary') as string | undefined), text(value)))
     else reply.header(name, value)
   }

@@ -154,10 +154,11 @@ export class PageServer {
     this.#sendHeld(exchange, held, how, held.tier)
   }
 
-  /** The one who caused the render gets it if it is as anonymous as the render; all others run the live handler. */
+  /** The one who caused the render gets it if the render knew all of the request that counts; all others run the live handler. */
   #sendUnstorable (exchange: Exchange, page: PageKey, { reason, response }: { reason: string, response: Rendered | null }): void {
-    const isAnonymous = exchange.request.headers.cookie === undefined
-    if (response?.body != null && !response.job.isMisrouted && response.job.sawOnSend && isAnonymous) {
+    const { headers, raw } = exchange.request
+    const isAsked = headers.cookie === undefined && raw.url === page.url && reason !== 'vary'
+    if (response?.body != null && !response.job.isMisrouted && response.job.sawOnSend && isAsked) {
       this.#count(exchange, page, { outcome: 'unstorable', source: 'render', detail: reason })
       return sendRendered(exchange.reply, { ...response, body: response.body }, `fwd=miss; stored=?0; detail=${reason}`, this.#settings)
     }

@@ -83,7 +83,7 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
   return {
     route,
     status: meta.status,
-    encodings: [...settings.encodings.filter(encoding => variants.has(encoding)), ...[...variants.keys()].filter(encoding => encoding !== 'br' && encoding !== 'gzip')],
+    encodings: encodingsOf([...variants.keys()], settings),
     variants,
     yielding: meta.headers.filter(([name]) => !isOwned(name) && name !== 'cache-control'),
     vary,
@@ -109,6 +109,12 @@ function checkMeta (meta: PageMeta): void {
   } catch (cause) {
     throw new BadEntry('a header that can not be sent', { cause })
   }
+}
+
+/** What the settings no longer prepare is not sent either, unless the handler made it: then there is nothing else. */
+function encodingsOf (there: string[], { encodings }: Settings): string[] {
+  if (there.length === 1) return there
+  return [...encodings.filter(encoding => there.includes(encoding)), 'identity']
 }
 
 function varyOf (entry: Entry, meta: PageMeta, route: PageRoute): string {
