@@ -67,6 +67,8 @@ export async function render ({ app, settings, route, page, reason, signal }: Re
     if (baseUrl.protocol === 'https:') request.socket.encrypted = true
     jobs.set(request, job)
     app.routing(request as never, response as never)
+    // A rewritten URL may lead to a route that has no hook of ours to notice it.
+    if (request.url !== page.url) job.isMisrouted = true
   }) as unknown as DispatchFunc
   try {
     const response = await inject(dispatch, {
