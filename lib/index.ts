@@ -143,7 +143,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       heartbeat.unref()
     } else await coordinator.start(mark => { cache.mark(mark) })
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
-    void app.ready().then(() => { isReady = true }, () => {})
+    rootOf(app).ready().then(() => { isReady = true }, () => {})
   })
   app.addHook('preClose', async () => {
     isClosing = true
@@ -188,6 +188,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     areMarksReported = true
     report(error, {}, `orders could not be ${operation === 'read' ? 'read from' : 'written to'} disk; they hold in this process`)
   }
+}
+
+/** Only the root instance's `ready()` may be called while the app gets ready. */
+function rootOf (app: FastifyInstance): FastifyInstance {
+  const parent = Object.getPrototypeOf(app) as FastifyInstance | null
+  return parent !== null && 'ready' in parent ? rootOf(parent) : app
 }
 
 // Typed by the contract that is published, so that the two can't drift apart.
