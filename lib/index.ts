@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { BuildOptions, BuildReport, Isr, IsrOptions, plugin as published, Target } from '../types/index.js'
@@ -88,7 +89,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     revalidate: async (target, options) => await orders.revalidate(target, options),
     purge: async (target, options) => await orders.purge(target, options),
     async refresh (target: Target, { concurrency = render.concurrency } = {}) {
-      if (!isReady) throw new NotReady('refresh')
+      await requireReady('refresh')
       if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new InvalidTarget('concurrency must be a whole number, 1 or more')
       return await refresh({ registry, matcher, known, cache, source: context }, target, concurrency)
     },
@@ -159,8 +160,14 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await coordinator.close()
   })
 
+  async function requireReady (name: string): Promise<void> {
+    // Whoever awaited ready() may go on a moment before this plugin hears of it.
+    if (!isReady) await nextTurn()
+    if (!isReady) throw new NotReady(name)
+  }
+
   async function prerender (options: BuildOptions): Promise<BuildReport> {
-    if (!isReady) throw new NotReady('prerender')
+    await requireReady('prerender')
     if (building !== null) throw new BuildRunning()
     const signal = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
     building = build({ settings, registry, matcher, cache, source: context }, { ...options, signal })
@@ -170,7 +177,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
         const failures = result.pages.filter(page => page.error !== undefined).length
         channels.build.publish({ buildId: result.buildId, durationMs: result.durationMs, pages: result.pages.length, failures, ok: result.ok, report: result })
       }
-      if (isDiskOn && result.dir === settings.dir) await follower.check()
+      if (isDiskOn && result.dir === settings.dir) await follower.checkAgain()
       return result
     } finally {
       building = null
