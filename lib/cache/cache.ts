@@ -32,6 +32,8 @@ const UNSTORABLE_FOR = 10_000
 /** Renders that a purge may overtake, one after another, before a visitor is told so. */
 const MOST_OVERTAKEN = 5
 const MOST_JITTER = 0.1
+/** Answers kept for those who come during a back-off; of older failures only the error is. */
+const MOST_RESPONSES = 100
 
 /** One render under way, or waiting for the one before it. */
 interface Flight<View, R> {
@@ -63,6 +65,13 @@ export interface Alone {
   buildId?: string
 }
 
+interface Failure<R> {
+  /** In a row. */
+  readonly failures: number
+  readonly error: Error
+  response: R | null
+}
+
 export type Landing<View, R> =
   | { type: 'held', held: Held<View>, report: 'stored' | 'renewed' }
   | { type: 'unstorable', reason: string, response: R }
@@ -81,7 +90,8 @@ export class Cache<View, R> {
   /** Per key the running render and, if that one is too old for somebody, the next. */
   readonly #flights = new Map<string, Flight<View, R>[]>()
   readonly #loads = new Map<string, Promise<Held<View> | null>>()
-  readonly #backoff = new Remembered<{ failures: number, error: Error, response: R | null }>()
+  readonly #backoff = new Remembered<Failure<R>>()
+  readonly #failures: Failure<R>[] = []
   readonly #unstorable = new Remembered<string>()
   /** The render that the running code belongs to. */
   readonly #inside = new AsyncLocalStorage<Flight<View, R> | undefined>()
@@ -477,7 +487,11 @@ export class Cache<View, R> {
     const step = Math.min(most, BACKOFF_FIRST * 2 ** (failures - 1))
     // Half of the step is jitter, so that instances don't probe together.
     const until = this.#options.clock() + step * (0.5 + Math.random() / 2)
-    this.#backoff.set(source.key, { until, tags: source.tags, value: { failures, error, response } })
+    const failure: Failure<R> = { failures, error, response }
+    this.#backoff.set(source.key, { until, tags: source.tags, value: failure })
+    this.#failures.push(failure)
+    const oldest = this.#failures.length > MOST_RESPONSES ? this.#failures.shift() : undefined
+    if (oldest !== undefined) oldest.response = null
     return { type: 'failed', error, response }
   }
 

@@ -59,12 +59,12 @@ export function isNewer (a: { epoch: number, renderedAt: number }, b: { epoch: n
   return a.epoch !== b.epoch ? a.epoch > b.epoch : a.renderedAt > b.renderedAt
 }
 
-/** Bookkeeping per entry besides its bodies: key, record, headers, slots in maps. */
+/** Bookkeeping per entry besides what it holds: records, deadlines, slots in maps. */
 const OVERHEAD = 512
 
 /** What an entry costs in memory. */
 export function sizeOf (entry: Entry): number {
-  let bytes = OVERHEAD + entry.key.length * 2
+  let bytes = OVERHEAD + entry.key.length * 2 + JSON.stringify(entry.meta).length
   for (const body of entry.bodies) bytes += body.bytes.length
   for (const tag of entry.tags) bytes += tag.length
   return bytes

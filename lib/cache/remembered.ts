@@ -1,5 +1,3 @@
-import { LRUMapWithDelete } from 'mnemonist'
-
 interface Item<T> {
   until: number
   tags: readonly string[]
@@ -11,27 +9,34 @@ interface Item<T> {
  * as soon as a mark concerns their key.
  */
 export class Remembered<T> {
-  readonly #items: LRUMapWithDelete<string, Item<T>>
+  readonly #capacity: number
+  /** Least recently used first. */
+  readonly #items = new Map<string, Item<T>>()
 
   constructor (capacity = 10_000) {
-    this.#items = new LRUMapWithDelete(capacity)
+    this.#capacity = capacity
   }
 
   get (key: string): Item<T> | undefined {
-    return this.#items.size === 0 ? undefined : this.#items.get(key)
+    const item = this.#items.get(key)
+    if (item !== undefined) this.set(key, item)
+    return item
   }
 
   set (key: string, item: Item<T>): void {
+    this.#items.delete(key)
     this.#items.set(key, item)
+    if (this.#items.size <= this.#capacity) return
+    const [oldest] = this.#items.keys()
+    if (oldest !== undefined) this.#items.delete(oldest)
   }
 
   delete (key: string): void {
-    if (this.#items.size > 0) this.#items.delete(key)
+    this.#items.delete(key)
   }
 
   deleteTagged (tag: string): void {
-    if (this.#items.size === 0) return
-    for (const [key, item] of [...this.#items]) {
+    for (const [key, item] of this.#items) {
       if (item.tags.includes(tag)) this.#items.delete(key)
     }
   }

@@ -122,6 +122,16 @@ t.test('failures', async (t) => {
     t.equal(cache.whyNot('/unknown'), null)
   })
 
+  t.test('of many cold pages are all remembered, the answers of the latest only', async (t) => {
+    const { cache } = makeEngine()
+    const pages = Array.from({ length: 1000 }, (_, i) => new TestPage(`/${i}`, () => failure('down')))
+    for (const page of pages) await cache.get(page)
+    const answers = await Promise.all(pages.map(page => cache.get(page)))
+    t.same(new Set(answers.map(show)), new Set(['failed: down']))
+    t.equal(answers.filter(answer => answer.kind === 'failed' && answer.response !== null).length, 100, 'error pages are no way around the memory budget')
+    t.match(answers.at(-1), { response: 'response of down' })
+  })
+
   t.test('a throw, in whatever way, is a failure', async (t) => {
     const { cache } = makeEngine()
     const rejecting = new TestPage('/rejects', async () => { throw new Error('thrown') })
