@@ -345,6 +345,13 @@ export interface Inspection {
   key: string | null
   route: string | null
   cached: boolean
+  /** Null, like `age` and `tier`, when nothing is stored. */
+  state: EntryState | null
+  /** Seconds. */
+  age: number | null
+  tier: 'memory' | 'disk' | null
+  tags: string[]
+  /** All that is known of what is stored. */
   entry: EntryInfo | null
   /** Why it is, or is not, answered from the cache: a chain that a person can read. */
   reasons: string[]

@@ -38,7 +38,7 @@ export class Inspector {
     if (typeof url !== 'string' || !url.startsWith('/')) throw new InvalidTarget(`inspect() wants a path such as '/about?page=2', got ${show(url)}`)
     const [path = '', search = ''] = url.split('?')
     const match = matcher.find(path)
-    const nothing = { url, key: null, cached: false, entry: null }
+    const nothing = { url, key: null, cached: false, state: null, age: null, tier: null, tags: [], entry: null }
     if (match === null) return { ...nothing, route: null, reasons: ['no GET route answers this path'] }
     if (match.kind === 'other') return { ...nothing, route: match.pattern, reasons: [`route ${match.pattern} has no config.prerender`] }
     const { route, params } = match
@@ -51,7 +51,18 @@ export class Inspector {
     const entry = held === null ? null : this.#infoOf(held)
     const reasons = entry === null ? this.#whyNot(route, page) : whyServed(entry, held?.isMarked === true)
     if (!settings.enabled) reasons.unshift("'enabled' is false: every request is rendered anew")
-    return { url, key: page.key, route: route.pattern, cached: settings.enabled && entry !== null && entry.state !== 'expired', entry, reasons }
+    return {
+      url,
+      key: page.key,
+      route: route.pattern,
+      cached: settings.enabled && entry !== null && entry.state !== 'expired',
+      state: entry?.state ?? null,
+      age: entry?.age ?? null,
+      tier: entry?.tier ?? null,
+      tags: entry?.tags ?? [],
+      entry,
+      reasons
+    }
   }
 
   async entries ({ cursor = '', limit = DEFAULT_LIMIT, filter = '' }: { cursor?: string, limit?: number, filter?: string } = {}): Promise<EntriesPage> {
