@@ -19,6 +19,7 @@ export class ProgressBar implements Progress {
   readonly #now: () => number
   #drawnAt = -Infinity
   #isDrawn = false
+  #total = 0
 
   constructor (stream: Output, paint: Paint, now: () => number = () => performance.now()) {
     this.#stream = stream
@@ -31,7 +32,10 @@ export class ProgressBar implements Progress {
     if (now - this.#drawnAt < FRAME_MS && progress.done < progress.total) return
     this.#drawnAt = now
     this.#isDrawn = true
-    this.#stream.write(`\r\x1b[2K${this.#line(progress)}`)
+    // A share of a total that still grows would tell nothing: it is always nearly done.
+    const isTotalKnown = progress.total === this.#total || progress.done === progress.total
+    this.#total = progress.total
+    this.#stream.write(`\r\x1b[2K${isTotalKnown ? this.#bar(progress) : this.#count(progress)}`)
   }
 
   clear (): void {
@@ -40,16 +44,28 @@ export class ProgressBar implements Progress {
     this.#stream.write('\r\x1b[2K')
   }
 
-  #line ({ done, total, row }: BuildProgress): string {
+  #bar ({ done, total, row }: BuildProgress): string {
     const share = total === 0 ? 1 : Math.min(1, done / total)
-    const filled = Math.round(share * BAR_WIDTH)
-    const bar = '█'.repeat(filled)
-    const rest = '░'.repeat(BAR_WIDTH - filled)
     const figures = `${done.toLocaleString('en')}/${total.toLocaleString('en')}  ${Math.floor(share * 100)} %`
-    // A line that wraps can't be drawn over.
-    const room = (this.#stream.columns || 80) - BAR_WIDTH - figures.length - 5
-    const path = room < 8 ? '' : `  ${shorten(printable(row.path), room - 2)}`
-    return `${this.#paint('green', bar)}${this.#paint('dim', rest)}  ${figures}${this.#paint('dim', path)}`
+    const width = Math.max(0, Math.min(BAR_WIDTH, this.#columns - figures.length - 3))
+    const filled = Math.round(share * width)
+    const bar = this.#paint('green', '█'.repeat(filled)) + this.#paint('dim', '░'.repeat(width - filled))
+    return `${bar}  ${figures}${this.#path(row.path, width + 2 + figures.length)}`
+  }
+
+  #count ({ done, row }: BuildProgress): string {
+    const figures = `${count(done, 'page')} so far`
+    return `${figures}${this.#path(row.path, figures.length)}`
+  }
+
+  // A line that wraps can't be drawn over.
+  get #columns (): number {
+    return this.#stream.columns || 80
+  }
+
+  #path (path: string, used: number): string {
+    const room = this.#columns - used - 3
+    return room < 8 ? '' : this.#paint('dim', `  ${shorten(printable(path), room)}`)
   }
 }
 
