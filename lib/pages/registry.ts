@@ -132,7 +132,8 @@ export class Registry {
 
   #warnOfHooks (declared: DeclaredRoute, policy: Policy): void {
     if (policy.allowHooks === true) return
-    const skipped = (['preParsing', 'preValidation', 'preHandler'] as const).filter(name => [declared[name] ?? []].flat().length > 0)
+    // preParsing is about the request's body, and @fastify/compress adds one to every route.
+    const skipped = (['preValidation', 'preHandler'] as const).filter(name => [declared[name] ?? []].flat().length > 0)
     if (skipped.length === 0) return
     this.#options.warn(`route GET ${declared.url}: a cached answer skips its ${skipped.join(', ')} hooks; protect the page in onRequest, or say 'allowHooks: true' if that is meant`)
   }

@@ -11,7 +11,7 @@ import type { Block, PageView, Variant } from './view.js'
 /** What a reply carries, so that onSend hooks of others can't spoil it. */
 export type Sent =
   /** A stored page: these bytes and these headers go out. */
-  | { type: 'page', body: Buffer | undefined, headers: Readonly<Record<string, string>> }
+  | { type: 'page', status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>> }
   /** The live handler answers; private when it was a visitor's own request that bypassed the cache. */
   | { type: 'live', isPrivate: boolean }
   /** A failure that nobody may keep. */
@@ -70,7 +70,7 @@ function notModified (headers: Readonly<Record<string, string>>): Record<string,
 
 function send (reply: FastifyReply, status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>>): void {
   setHeaders(reply, headers)
-  remember(reply, { type: 'page', body, headers })
+  remember(reply, { type: 'page', status, body, headers })
   reply.code(status).send(body)
 }
 
@@ -107,13 +107,15 @@ export function restore (reply: FastifyReply, payload: unknown): unknown {
   }
   // A hook answered with something else on purpose.
   if (payload instanceof Error) return payload
+  reply.code(sent.status)
   setHeaders(reply, sent.headers)
   // Shared caches must not keep an answer that carries somebody's cookie.
   if (reply.hasHeader('set-cookie')) {
     reply.header('cache-control', 'private, no-cache')
     reply.removeHeader('cdn-cache-control')
   }
-  return sent.body
+  // Nothing at all would leave what a hook made of it.
+  return sent.body ?? null
 }
 
 /** Marks a request as one that the live handler answers. */
