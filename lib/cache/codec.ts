@@ -15,6 +15,9 @@ const VERSION = 1
 const PREFIX = MAGIC.length + 1 + 4
 const CHECKSUM = 32
 
+/** Content codings (RFC 9110 section 8.4.1), several of them divided by commas: nothing that could end a header. */
+const ENCODING = /^[\w!#$%&'*+.^`|~-]+(?:, *[\w!#$%&'*+.^`|~-]+)*$/
+
 /** Infinity has no JSON form. */
 const FOREVER = -1
 
@@ -122,7 +125,7 @@ function isHead (value: unknown): value is Head {
     Array.isArray(tags) && tags.every(tag => typeof tag === 'string') &&
     isRecord(meta) &&
     Array.isArray(bodies) && bodies.length > 0 &&
-    bodies.every(body => Array.isArray(body) && body.length === 2 && typeof body[0] === 'string' && Number.isSafeInteger(body[1]) && body[1] >= 0)
+    bodies.every(body => Array.isArray(body) && body.length === 2 && typeof body[0] === 'string' && ENCODING.test(body[0]) && Number.isSafeInteger(body[1]) && body[1] >= 0)
 }
 
 function isCount (value: unknown): value is number {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { BadEntry } from '../errors.js'
 import { decode, encode } from './codec.js'
@@ -25,6 +25,11 @@ const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f]+\.tmp$/
 /** A temporary file older than this was left by a process that died (milliseconds). */
 const ABANDONED = 60_000
 
+/** A file that is there; another object for each write. */
+interface Known {
+  readonly bytes: number
+}
+
 /** Where a key lies below `.isr`: hashed, so that no key can name a path. */
 export function entryFile (buildId: string, key: string): string {
   const name = fileName(key)
@@ -37,11 +42,11 @@ export function entryFile (buildId: string, key: string): string {
  */
 export class DiskTier {
   readonly #options: DiskTierOptions
-  /** File name → bytes. Built entries are never evicted. */
-  readonly #built = new Map<string, number>()
+  /** By file name. Built entries are never evicted. */
+  readonly #built = new Map<string, Known>()
   /** Written at run time; least recently used first. */
-  readonly #extra = new Map<string, number>()
-  /** A write or delete failed: what lies there must not be believed. */
+  readonly #extra = new Map<string, Known>()
+  /** A write or delete failed, or was not allowed: what lies there must not be believed. */
   readonly #distrusted = new Set<string>()
   /** What this process wrote last, so that a slow older write never replaces a newer one. */
   readonly #pending = new Map<string, { entry: Entry | null, done: Promise<void> }>()
@@ -83,7 +88,7 @@ export class DiskTier {
       const name = fileName(key)
       this.#forgetExtra(name)
       this.#distrusted.delete(name)
-      this.#built.set(name, bytes)
+      this.#built.set(name, { bytes })
     }
   }
 
@@ -104,6 +109,7 @@ export class DiskTier {
     const pending = this.#pending.get(name)
     if (pending !== undefined) return pending.entry
     if (!this.#knows(name)) return null
+    const known = this.#find(name)
     try {
       const bytes = await this.#readFile(name)
       const entry = decode(bytes, { key, buildId: this.#options.buildId })
@@ -112,30 +118,38 @@ export class DiskTier {
       return entry
     } catch (error) {
       const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-      if (isMissing || error instanceof BadEntry) this.#forget(name)
-      if (error instanceof BadEntry) await this.#unlink(name).catch(() => {})
       if (!isMissing) this.#failed('read', key, error as Error)
+      if (isMissing || error instanceof BadEntry) await this.#giveUp(name, known)
       return null
     }
   }
 
   /** Resolves when the entry is on disk or given up. Never rejects. */
   write (entry: Entry): Promise<void> {
-    if (!this.#options.writeBack || this.#isClosed) return Promise.resolve()
+    if (this.#isClosed) return Promise.resolve()
     const name = fileName(entry.key)
+    if (!this.#options.writeBack) {
+      this.#distrusted.add(name)
+      return Promise.resolve()
+    }
     const pending = this.#pending.get(name)
     if (pending?.entry != null && isNewer(pending.entry, entry)) return pending.done
     return this.#inOrder(name, entry, () => this.#replace(name, entry))
   }
 
-  /** Removes the entry unless `isKept` says otherwise. Never rejects. */
+  /** Removes the entry; if it may not be removed, it is not believed any more. Never rejects. */
   delete (key: string): Promise<void> {
     const name = fileName(key)
-    if (this.#isClosed || (!this.#pending.has(name) && !this.#knows(name))) return Promise.resolve()
+    if (this.#isClosed || (!this.#pending.has(name) && !this.#knows(name) && !this.#distrusted.has(name))) return Promise.resolve()
+    if (!this.#options.writeBack) {
+      this.#distrusted.add(name)
+      return Promise.resolve()
+    }
     return this.#inOrder(name, null, async () => {
       try {
         this.#forget(name)
         await this.#unlink(name)
+        this.#distrusted.delete(name)
         this.#options.onWorking('delete')
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
@@ -157,6 +171,18 @@ export class DiskTier {
     return this.#built.has(name) || this.#extra.has(name) || !this.#isScanned
   }
 
+  #find (name: string): Known | undefined {
+    return this.#built.get(name) ?? this.#extra.get(name)
+  }
+
+  /** Removes what could not be read, unless something else has been written there since. */
+  async #giveUp (name: string, known: Known | undefined): Promise<void> {
+    if (this.#pending.has(name) || this.#find(name) !== known) return
+    this.#forget(name)
+    if (this.#options.writeBack) await this.#inOrder(name, null, () => this.#unlink(name).catch(() => {}))
+    else this.#distrusted.add(name)
+  }
+
   #inOrder (name: string, entry: Entry | null, work: () => Promise<void>): Promise<void> {
     const before = this.#pending.get(name)?.done ?? Promise.resolve()
     const done = before.then(async () => {
@@ -173,11 +199,11 @@ export class DiskTier {
   async #replace (name: string, entry: Entry): Promise<void> {
     try {
       const bytes = encode(entry)
+      if (bytes.length > this.#options.maxBytes) return await this.#makeWay(name)
       await writeFileAtomically(this.#path(name), bytes)
       this.#forget(name)
       this.#distrusted.delete(name)
-      this.#extra.set(name, bytes.length)
-      this.#extraBytes += bytes.length
+      this.#addExtra(name, bytes.length)
       this.#options.onWorking('write')
       await this.#evict(name)
     } catch (error) {
@@ -188,17 +214,26 @@ export class DiskTier {
     }
   }
 
+  /** For an entry that is larger than the whole budget: its older copy must not come back. */
+  async #makeWay (name: string): Promise<void> {
+    this.#forget(name)
+    await this.#unlink(name).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+
   async #evict (justWritten: string): Promise<void> {
     for (const name of this.#extra.keys()) {
       if (this.#extraBytes <= this.#options.maxBytes) return
-      if (name === justWritten && this.#extra.size > 1) continue
+      if (name === justWritten) continue
       this.#forget(name)
       await this.#unlink(name).catch(() => { this.#distrusted.add(name) })
     }
   }
 
   async #readFile (name: string): Promise<Buffer> {
-    const file = await open(this.#path(name), constants.O_RDONLY | constants.O_NOFOLLOW)
+    // Not blocking: what looks like an entry may be a pipe that nobody writes to.
+    const file = await open(this.#path(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       const facts = await file.stat()
       if (!facts.isFile()) throw new BadEntry('not a regular file')
@@ -217,9 +252,9 @@ export class DiskTier {
         if (!/^[0-9a-f]{2}$/.test(folder)) continue
         for (const name of await listDir(path.join(this.#folder(), folder))) {
           const file = path.join(this.#folder(), folder, name)
-          if (TEMPORARY.test(name)) await removeAbandoned(file)
+          if (TEMPORARY.test(name) && this.#options.writeBack) await removeAbandoned(file)
           if (!NAME.test(name) || this.#built.has(name) || this.#extra.has(name)) continue
-          const facts = await stat(file).catch(() => null)
+          const facts = await lstat(file).catch(() => null)
           if (facts?.isFile()) found.push({ name, bytes: facts.size, mtime: facts.mtimeMs })
           if (this.#isClosed) return
         }
@@ -228,18 +263,21 @@ export class DiskTier {
       this.#failed('scan', null, error as Error)
     }
     for (const { name, bytes } of found.sort((a, b) => a.mtime - b.mtime)) {
-      if (this.#built.has(name) || this.#extra.has(name) || this.#pending.has(name)) continue
-      this.#extra.set(name, bytes)
-      this.#extraBytes += bytes
+      if (this.#find(name) === undefined && !this.#pending.has(name)) this.#addExtra(name, bytes)
     }
     this.#isScanned = true
   }
 
   #touch (name: string): void {
-    const bytes = this.#extra.get(name)
-    if (bytes === undefined) return
+    const known = this.#extra.get(name)
+    if (known === undefined) return
     this.#extra.delete(name)
-    this.#extra.set(name, bytes)
+    this.#extra.set(name, known)
+  }
+
+  #addExtra (name: string, bytes: number): void {
+    this.#extra.set(name, { bytes })
+    this.#extraBytes += bytes
   }
 
   #forget (name: string): void {
@@ -248,7 +286,7 @@ export class DiskTier {
   }
 
   #forgetExtra (name: string): void {
-    this.#extraBytes -= this.#extra.get(name) ?? 0
+    this.#extraBytes -= this.#extra.get(name)?.bytes ?? 0
     this.#extra.delete(name)
   }
 
