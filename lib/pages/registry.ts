@@ -75,9 +75,10 @@ export class Registry {
   /** The onRoute hook: the page route of a GET, null for any other. Throws at the route's own line. */
   add (instance: FastifyInstance, declared: DeclaredRoute): PageRoute | null {
     const block = (instance as Block)[kBlock]
-    const flag = declared.config?.prerender ?? block
+    const own = declared.config?.prerender
+    const isOwn = own !== undefined
+    const flag = isOwn ? own : block
     if (flag === undefined || flag === false) return null
-    const isOwn = declared.config?.prerender !== undefined
     const methods = [declared.method].flat()
     const id = routeId(declared.url, declared.constraints)
 
