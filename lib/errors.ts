@@ -29,6 +29,8 @@ export const BuildRunning = createError(
   'FST_ISR_ERR_BUILD_RUNNING', 'prerender() is running already in this process: await it before the next one')
 export const BuildAborted = createError(
   'FST_ISR_ERR_BUILD_ABORTED', 'the build was aborted; the last build is untouched')
+export const BuildUnwritable = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_BUILD_UNWRITABLE', "the build could not be written to '%s': %s; the last build stays in force")
 export const SitemapWithoutBaseUrl = createError(
   'FST_ISR_ERR_SITEMAP_BASE_URL', "a sitemap needs absolute URLs: set the option 'baseUrl' (or --base-url)")
 

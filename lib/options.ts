@@ -128,13 +128,13 @@ function group<T extends object> (value: T | undefined, name: string, known: Rec
   return value
 }
 
-function bool (value: unknown, name: string, fallback: boolean): boolean {
+export function bool (value: unknown, name: string, fallback: boolean): boolean {
   if (value === undefined) return fallback
   if (typeof value !== 'boolean') throw new InvalidOption(name, 'true or false', show(value))
   return value
 }
 
-function whole (value: unknown, name: string, fallback: number, least: number): number {
+export function whole (value: unknown, name: string, fallback: number, least: number): number {
   if (value === undefined) return fallback
   if (!Number.isSafeInteger(value) || (value as number) < least) {
     throw new InvalidOption(name, `a whole number, ${least} or more`, show(value))
@@ -148,7 +148,7 @@ function seconds (value: unknown, name: string, fallback: number): number {
   return value
 }
 
-function oneOf<T extends string> (value: unknown, name: string, choices: readonly T[], fallback: T): T {
+export function oneOf<T extends string> (value: unknown, name: string, choices: readonly T[], fallback: T): T {
   if (value === undefined) return fallback
   if (!choices.includes(value as T)) throw new InvalidOption(name, choices.map(choice => `'${choice}'`).join(' or '), show(value))
   return value as T
@@ -160,12 +160,12 @@ function readDir (value: unknown): string {
   return path.resolve(packageRoot(), value)
 }
 
-function readBaseUrl (value: unknown): URL {
+export function readBaseUrl (value: unknown, name = 'baseUrl'): URL {
   if (value === undefined) return new URL('http://localhost')
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidOption('baseUrl', "an absolute http(s) URL such as 'https://example.com'", show(value))
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new InvalidOption(name, "an absolute http(s) URL such as 'https://example.com'", show(value))
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '' || url.password !== '') {
-    throw new InvalidOption('baseUrl', 'an origin without path, query or credentials', show(value))
+    throw new InvalidOption(name, 'an origin without path, query or credentials', show(value))
   }
   return url
 }
@@ -190,7 +190,7 @@ function readBuildId (value: unknown): string | null {
 }
 
 export function isBuildId (value: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(value) && value !== 'marks'
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(value) && !/^(?:marks|manifest\.json)$/i.test(value)
 }
 
 function readCacheControl (value: unknown, name: string): PolicyDefaults['cacheControl'] {

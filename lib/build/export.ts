@@ -1,4 +1,5 @@
-import { lstat, mkdir, realpath, rmdir, unlink } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { UrlStyle } from '../../types/index.js'
 import { writeFileAtomically } from '../cache/disk-tier.js'
@@ -46,9 +47,15 @@ export function exportName (page: Exportable, urlStyle: UrlStyle): { file: strin
   return file.length > MAX_PATH ? { skipped: 'its path is too long for a file name' } : { file }
 }
 
+/** Whether a name, out of a manifest that anybody may have written, is one that a build gives. */
+export function isExportName (file: string): boolean {
+  return file.length <= MAX_PATH && file.split('/').every(segment => SEGMENT.test(segment))
+}
+
 /**
  * Names taken so far. Two pages whose files would be one on a file system that
- * folds case, or of which one would be the other's folder, can't both have one.
+ * folds case, or of which one would be the other's folder or the other's
+ * encoding, can't both have one.
  */
 export class ExportNames {
   readonly #files = new Map<string, string>()
@@ -57,61 +64,94 @@ export class ExportNames {
   /** Null when the name is free, else the page that has it. */
   claim (file: string, key: string): string | null {
     const name = file.toLowerCase()
+    const names = [name, ...Object.values(SUFFIXES).map(suffix => name + suffix)]
     const parents = name.split('/').slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join('/'))
-    const other = this.#files.get(name) ?? this.#folders.get(name) ?? parents.map(parent => this.#files.get(parent)).find(key => key !== undefined)
+    const other = [...names.map(name => this.#files.get(name) ?? this.#folders.get(name)), ...parents.map(parent => this.#files.get(parent))].find(key => key !== undefined)
     if (other !== undefined) return other
-    this.#files.set(name, key)
+    for (const name of names) this.#files.set(name, key)
     for (const parent of parents) this.#folders.set(parent, this.#folders.get(parent) ?? key)
     return null
   }
 }
 
-/** Writes a page and its encodings beside it; removes encodings that it no longer has. */
-export async function writeExport (dir: string, file: string, bodies: readonly EncodedBody[]): Promise<void> {
-  const target = await inside(dir, file)
-  for (const encoding of ['br', 'gzip'] as const) {
-    const body = bodies.find(body => body.encoding === encoding)
-    if (body === undefined) await remove(target + SUFFIXES[encoding])
-    else await writeFileAtomically(target + SUFFIXES[encoding], body.bytes, MODES)
-  }
-  const identity = bodies.find(body => body.encoding === 'identity')
-  if (identity !== undefined) await writeFileAtomically(target, identity.bytes, MODES)
+export function suffixOf (encoding: string): string {
+  return encoding === 'identity' ? '' : SUFFIXES[encoding as keyof typeof SUFFIXES]
 }
 
-/** Whether the export of an unchanged page is there still. */
+/** Writes the files of a page to where `put` takes them from. */
+export async function stageExport (staged: string, bodies: readonly EncodedBody[]): Promise<void> {
+  for (const { encoding, bytes } of bodies) await writeFileAtomically(staged + suffixOf(encoding), bytes, MODES)
+}
+
+/** Puts the staged files of a page in place; encodings that it no longer has go. */
+export async function placeExport (root: string, file: string, staged: string, encodings: readonly string[]): Promise<void> {
+  const folder = path.dirname(path.join(root, ...file.split('/')))
+  await mkdir(folder, { recursive: true, mode: MODES.folder })
+  const target = await inside(root, file)
+  // First of all the old encodings: at no time does one lie beside a newer page.
+  for (const suffix of Object.values(SUFFIXES)) await remove(target + suffix)
+  for (const encoding of encodings) await rename(staged + suffixOf(encoding), target + suffixOf(encoding))
+}
+
+/** Whether the files of a page are what they should be. */
 export async function hasExport (dir: string, file: string, bodies: readonly EncodedBody[]): Promise<boolean> {
-  for (const body of bodies) {
-    const suffix = body.encoding === 'identity' ? '' : SUFFIXES[body.encoding as 'br' | 'gzip']
-    const facts = await lstat(path.join(dir, ...file.split('/')) + suffix).catch(() => null)
-    if (facts === null || !facts.isFile() || facts.size !== body.bytes.length) return false
+  const target = path.join(dir, ...file.split('/'))
+  try {
+    for (const encoding of ['identity', 'br', 'gzip']) {
+      const found = await readIfThere(target + suffixOf(encoding))
+      const wanted = bodies.find(body => body.encoding === encoding)?.bytes ?? null
+      if (found === null || wanted === null ? found !== wanted : !found.equals(wanted)) return false
+    }
+    return true
+  } catch {
+    return false
   }
-  return true
 }
 
 /** Removes the files of a page and folders that this leaves empty. */
 export async function removeExport (dir: string, file: string): Promise<void> {
-  const target = await inside(dir, file)
-  for (const suffix of ['', '.br', '.gz']) await remove(target + suffix)
-  const root = await realpath(dir)
-  for (let folder = path.dirname(target); folder.startsWith(root + path.sep); folder = path.dirname(folder)) {
-    const isRemoved = await rmdir(folder).then(() => true, () => false)
-    if (!isRemoved) return
+  if (!isExportName(file)) return
+  try {
+    const root = await realpath(dir)
+    const target = await inside(root, file)
+    for (const suffix of ['', ...Object.values(SUFFIXES)]) await remove(target + suffix)
+    for (let folder = path.dirname(target); folder.startsWith(root + path.sep); folder = path.dirname(folder)) {
+      const isRemoved = await rmdir(folder).then(() => true, () => false)
+      if (!isRemoved) return
+    }
+  } catch (error) {
+    if (!isNotThere(error)) throw error
   }
 }
 
-/** Names come from the allow-list above, or from a manifest: neither may lead out of `dir`, not by a link either. */
-async function inside (dir: string, file: string): Promise<string> {
-  const target = path.join(dir, ...file.split('/'))
-  await mkdir(path.dirname(target), { recursive: true, mode: MODES.folder })
-  const root = await realpath(dir)
+/** Names come from the allow-list above: no link on the way may lead out of `root`, either. */
+async function inside (root: string, file: string): Promise<string> {
+  const target = path.join(root, ...file.split('/'))
   const folder = await realpath(path.dirname(target))
   if (folder !== root && !folder.startsWith(root + path.sep)) throw new Error(`'${file}' leads out of the output directory`)
   if (folder === path.join(root, '.isr') || folder.startsWith(path.join(root, '.isr') + path.sep)) throw new Error(`'${file}' lies among the entries`)
   return path.join(folder, path.basename(target))
 }
 
+async function readIfThere (file: string): Promise<Buffer | null> {
+  try {
+    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    try {
+      return await handle.readFile()
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (isNotThere(error)) return null
+    throw error
+  }
+}
+
 async function remove (file: string): Promise<void> {
-  await unlink(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
-  })
+  await unlink(file).catch((error: unknown) => { if (!isNotThere(error)) throw error })
+}
+
+function isNotThere (error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
 }

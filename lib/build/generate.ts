@@ -1,24 +1,25 @@
+import { isDeepStrictEqual } from 'node:util'
 import { randomBytes } from 'node:crypto'
-import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BuildOptions, BuildProblem, BuildReport, BuildRow, Manifest, ManifestPage } from '../../types/index.js'
 import type { Cache, Landing } from '../cache/cache.js'
 import type { Entry } from '../cache/entry.js'
 import { RenderQueue } from '../cache/render-queue.js'
-import { BuildAborted, SitemapWithoutBaseUrl } from '../errors.js'
+import { BuildAborted, BuildUnwritable, SitemapWithoutBaseUrl } from '../errors.js'
 import type { Settings } from '../options.js'
-import type { Quality } from '../pages/encode.js'
+import { isEncodedAsWanted } from '../pages/encode.js'
 import type { Matcher } from '../pages/matcher.js'
 import { metaOf } from '../pages/page.js'
 import type { Registry } from '../pages/registry.js'
 import type { Rendered } from '../pages/render.js'
 import { pageSource, type SourceContext } from '../pages/source.js'
 import type { PageView } from '../pages/view.js'
+import { readBuildOptions, type BuildSettings } from './build-options.js'
 import { linksOf } from './crawl.js'
 import { readManifest } from './manifest.js'
-import { removeOldBuilds } from './old-builds.js'
+import { GRACE, removeOldBuilds } from './old-builds.js'
 import { BuildPlan, type PlannedPage } from './plan.js'
-import { sitemapFiles, writeSitemap, type SitemapUrl } from './sitemap.js'
+import { isSitemapName, sitemapFiles, writeSitemap, type SitemapUrl } from './sitemap.js'
 import { Stage } from './stage.js'
 
 export interface BuildContext {
@@ -35,9 +36,9 @@ const TRIES = 2
 /** What one build knows while it runs. */
 interface Run {
   readonly context: BuildContext
-  readonly options: BuildOptions
-  readonly dir: string
-  readonly origin: string | null
+  readonly wanted: BuildSettings
+  /** How pages are rendered: the base URL of this build is theirs, too. */
+  readonly source: SourceContext
   readonly previous: Manifest | null
   readonly isPartial: boolean
   readonly plan: BuildPlan
@@ -45,7 +46,16 @@ interface Run {
   readonly rows: BuildRow[]
   readonly problems: BuildProblem[]
   readonly warnings: string[]
+  failures: number
 }
+
+interface Committed {
+  generatedAt: string
+  sitemap: BuildReport['sitemap']
+  removed: string[]
+}
+
+const STOPPED: BuildReport['sitemap'] = { file: null, urls: 0, reason: 'the build stopped at the first failure' }
 
 /**
  * One build: render everything to a place where nobody looks, then commit,
@@ -53,57 +63,61 @@ interface Run {
  */
 export async function build (context: BuildContext, options: BuildOptions): Promise<BuildReport> {
   const startedAt = performance.now()
-  const run = await begin(context, options)
-  let sitemap: BuildReport['sitemap'] = { file: null, urls: 0, reason: 'the build stopped at the first failure' }
-  let removed: string[] = []
+  const run = await begin(context, readBuildOptions(options, context.settings))
+  const { rows, stage, wanted, problems, warnings } = run
+  const touching = setInterval(() => { void stage.touch() }, GRACE / 4)
+  let result: Committed | null = null
   try {
+    await stage.open()
     await renderAll(run)
-    if (options.signal?.aborted === true) throw new BuildAborted()
-    if (hasToStop(run)) await run.stage.discard()
-    else ({ sitemap, removed } = await commit(run))
+    if (hasToStop(run)) await stage.discard()
+    else result = await commit(run)
   } catch (error) {
-    await run.stage.discard()
-    throw error
+    await stage.discard()
+    throw isOfFileSystem(error) ? new BuildUnwritable(wanted.dir, error.message, { cause: error }) : error
+  } finally {
+    clearInterval(touching)
   }
   return {
-    buildId: run.stage.buildId,
-    dir: run.dir,
-    generatedAt: new Date().toISOString(),
+    buildId: stage.buildId,
+    dir: wanted.dir,
+    generatedAt: result?.generatedAt ?? new Date().toISOString(),
     durationMs: Math.round(performance.now() - startedAt),
-    pages: run.rows.sort((a, b) => a.key < b.key ? -1 : 1),
-    removed,
-    sitemap,
-    warnings: run.warnings,
-    problems: run.problems,
-    ok: run.problems.length === 0 && !hasFailed(run)
+    pages: rows.sort((a, b) => a.key < b.key ? -1 : 1),
+    removed: result?.removed ?? [],
+    sitemap: result?.sitemap ?? STOPPED,
+    warnings,
+    problems,
+    ok: problems.length === 0 && run.failures === 0
   }
 }
 
-async function begin (context: BuildContext, options: BuildOptions): Promise<Run> {
-  const { settings } = context
-  const hasBaseUrl = settings.hasBaseUrl || options.baseUrl !== undefined
-  if (options.sitemap === true && !hasBaseUrl) throw new SitemapWithoutBaseUrl()
-  const dir = options.dir === undefined ? settings.dir : path.resolve(options.dir)
+async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run> {
+  const { settings, registry, matcher } = context
+  const { dir, paths, routes, urlStyle } = wanted
+  if (wanted.sitemap && !wanted.hasBaseUrl) throw new SitemapWithoutBaseUrl()
+  const isPartial = paths !== null || routes !== null
   const warnings: string[] = []
   const previous = await readManifest(dir).catch((error: Error) => {
+    // What a partial build leaves as it is has to be known.
+    if (isPartial) throw error
     warnings.push(error.message)
     return null
   })
-  const isPartial = options.paths !== undefined || options.routes !== undefined
-  const buildId = (isPartial ? previous?.buildId : undefined) ?? settings.buildId ?? newBuildId()
+  const knownId = (isPartial ? previous?.buildId : undefined) ?? settings.buildId
   const problems: BuildProblem[] = []
   return {
     context,
-    options,
-    dir,
-    origin: hasBaseUrl ? new URL(options.baseUrl ?? settings.baseUrl).origin : null,
+    wanted,
+    source: { ...context.source, settings: { ...settings, baseUrl: wanted.baseUrl } },
     previous,
     isPartial,
-    plan: new BuildPlan(context, options, problems),
-    stage: new Stage(dir, buildId, previous),
+    plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? [], problems }),
+    stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle }),
     rows: [],
     problems,
-    warnings
+    warnings,
+    failures: 0
   }
 }
 
@@ -113,47 +127,80 @@ function newBuildId (): string {
 }
 
 async function renderAll (run: Run): Promise<void> {
-  const concurrency = run.options.concurrency ?? run.context.settings.render.concurrency
-  const queue = new RenderQueue(concurrency, Infinity)
+  const { plan, wanted } = run
+  const queue = new RenderQueue(wanted.concurrency, Infinity)
+  const broken = new AbortController()
+  const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
   const work = async (): Promise<void> => {
-    for (let planned = await run.plan.next(); planned !== null; planned = await run.plan.next()) {
+    for (let planned = await orStop(plan.next(), stop); planned !== null && !hasToStop(run); planned = await orStop(plan.next(), stop)) {
       try {
-        if (run.options.signal?.aborted === true || hasToStop(run)) return
-        await renderOne(run, planned, queue)
+        await renderOne(run, planned, queue, stop)
       } finally {
-        run.plan.finish()
+        plan.finish()
       }
       // Promises alone never let a timer or a socket have its turn.
       await nextTurn()
     }
   }
-  await Promise.all(Array.from({ length: concurrency }, work))
+  // Every worker has to end: what one still wrote after the build was discarded would stay.
+  const workers = Array.from({ length: wanted.concurrency }, work)
+  for (const worker of workers) worker.catch((error: unknown) => { broken.abort(error) })
+  await Promise.allSettled(workers)
+  if (wanted.signal?.aborted === true) throw new BuildAborted()
+  if (broken.signal.aborted) throw broken.signal.reason
 }
 
-async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue): Promise<void> {
+/** What the app does may never end: the build can be stopped all the same. */
+function orStop<T> (work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => { reject(signal.reason) }
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => { signal.removeEventListener('abort', onAbort) })
+  })
+}
+
+async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue, stop: AbortSignal): Promise<void> {
   const { route, page } = planned
-  const { options, stage } = run
-  const old = await stage.previousEntry(page.key)
+  const { wanted, stage, context } = run
+  const old = await previousEntry(run, page.key)
   const startedAt = performance.now()
-  const source = pageSource(run.context.source, route, page, { reason: 'build', jitter: true, quality: qualityOf(options) })
-  const alone = { queue, buildId: stage.buildId, old: options.force === true ? null : old }
-  let landing = await run.context.cache.renderAlone(source, alone)
-  for (let tries = 1; landing.type === 'failed' && tries < TRIES && options.signal?.aborted !== true; tries++) {
-    landing = await run.context.cache.renderAlone(source, alone)
+  const source = pageSource(run.source, route, page, { reason: 'build', jitter: true, quality: wanted.quality })
+  const isReusable = old !== null && !wanted.force && isEncodedAsWanted(old.bodies, contentTypeOf(old), context.settings.encodings, wanted.quality)
+  const alone = { queue, buildId: stage.buildId, old: isReusable ? old : null }
+  let landing = await orStop(context.cache.renderAlone(source, alone), stop)
+  for (let tries = 1; landing.type === 'failed' && tries < TRIES; tries++) {
+    landing = await orStop(context.cache.renderAlone(source, alone), stop)
   }
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10
   if (landing.type === 'held') {
     const { entry } = landing.held
-    const isUnchanged = landing.report === 'renewed'
+    const isUnchanged = !wanted.force && old !== null && isSamePage(old, entry)
     progress(run, await stage.add(route, page, entry, { durationMs, outcome: isUnchanged ? 'unchanged' : 'written' }))
-    if (options.crawl === true) followLinks(run, page.path, entry)
+    if (wanted.crawl) followLinks(run, page.path, entry)
     return
   }
   const error = whyNot(landing, planned)
   // What could not be rendered now was good before; what answers differently now is no longer true.
-  progress(run, landing.type === 'failed' && old !== null
-    ? await stage.add(route, page, { ...old, buildId: stage.buildId }, { durationMs, outcome: 'kept', error })
-    : { key: page.key, path: page.path, route: route.pattern, durationMs, outcome: 'failed', error })
+  if (landing.type === 'failed' && old !== null) {
+    progress(run, await stage.add(route, page, { ...old, buildId: stage.buildId }, { durationMs, outcome: 'kept', error }))
+    if (wanted.crawl) followLinks(run, page.path, old)
+  } else progress(run, { key: page.key, path: page.path, route: route.pattern, durationMs, outcome: 'failed', error })
+}
+
+/** Null also for a page that was purged: it must not come back. */
+async function previousEntry ({ context, stage }: Run, key: string): Promise<Entry | null> {
+  const entry = await stage.previousEntry(key)
+  return entry === null || context.cache.marks.judge(entry).kind === 'hard' ? null : entry
+}
+
+function isSamePage (a: Entry, b: Entry): boolean {
+  return a.hash === b.hash && isDeepStrictEqual([a.meta, a.tags], [b.meta, b.tags]) &&
+    a.bodies.length === b.bodies.length && a.bodies.every(({ encoding, bytes }, index) => encoding === b.bodies[index]?.encoding && bytes.equals(b.bodies[index].bytes))
+}
+
+function contentTypeOf (entry: Entry): string {
+  return metaOf(entry).headers.find(([name]) => name === 'content-type')?.[1] ?? ''
 }
 
 function whyNot (landing: Exclude<Landing<PageView, Rendered>, { type: 'held' }>, { linkedFrom }: PlannedPage): string {
@@ -161,66 +208,63 @@ function whyNot (landing: Exclude<Landing<PageView, Rendered>, { type: 'held' }>
   return linkedFrom === null ? reason : `${reason} (linked from ${linkedFrom})`
 }
 
-function qualityOf ({ compress = true, brotli = 11 }: BuildOptions): Quality {
-  return compress ? { brotli, gzip: 9 } : { brotli: null, gzip: null }
-}
-
 function progress (run: Run, row: BuildRow): void {
   run.rows.push(row)
-  run.options.onProgress?.({ done: run.rows.length, total: run.plan.total, row })
+  if (row.error !== undefined) run.failures++
+  run.wanted.onProgress?.({ done: run.rows.length, total: run.plan.total, row })
 }
 
-function hasFailed (run: Run): boolean {
-  return run.rows.some(row => row.error !== undefined)
+function hasToStop ({ wanted, failures, problems }: Run): boolean {
+  return wanted.failFast && (failures > 0 || problems.length > 0)
 }
 
-function hasToStop (run: Run): boolean {
-  return run.options.failFast === true && (hasFailed(run) || run.problems.length > 0)
-}
-
-function followLinks ({ plan, context, origin }: Run, page: string, entry: Entry): void {
-  const contentType = metaOf(entry).headers.find(([name]) => name === 'content-type')?.[1] ?? ''
+function followLinks ({ plan, wanted }: Run, page: string, entry: Entry): void {
   const body = entry.bodies.find(body => body.encoding === 'identity')?.bytes
-  if (!contentType.startsWith('text/html') || body === undefined) return
-  for (const link of linksOf(body.toString('utf8'), page, origin ?? context.settings.baseUrl.origin)) plan.follow(link, page)
+  if (!contentTypeOf(entry).startsWith('text/html') || body === undefined) return
+  for (const link of linksOf(body.toString('utf8'), page, wanted.baseUrl.origin)) plan.follow(link, page)
 }
 
-async function commit (run: Run): Promise<{ sitemap: BuildReport['sitemap'], removed: string[] }> {
-  const { options, context, stage, previous, plan, dir } = run
+async function commit (run: Run): Promise<Committed> {
+  const { wanted, stage, previous, plan, warnings } = run
   // A page that was rendered anew and can't be stored is gone; what was not asked for stays.
-  const kept = run.isPartial ? (previous?.pages ?? []).filter(page => !plan.keys.has(page.key)) : []
+  const kept = run.isPartial ? (previous?.pages ?? []).filter(page => plan.isUntouched(page)) : []
   let sitemap: BuildReport['sitemap'] = { file: null, urls: 0, reason: "no sitemap: set the option 'baseUrl' (or --base-url)" }
-  const pages = await stage.commit(kept, options.urlStyle ?? context.settings.urlStyle, async (pages) => {
-    if (run.origin !== null) sitemap = await makeSitemap(run, run.origin, pages)
+  const { pages, generatedAt } = await stage.commit(kept, async (pages) => {
+    if (wanted.hasBaseUrl) sitemap = await makeSitemap(run, pages)
   })
-  if (sitemap.reason !== undefined) run.warnings.push(sitemap.reason)
-  for (const route of plan.unreached) {
-    if (options.paths === undefined && (options.routes === undefined || options.routes.includes(route.pattern))) {
-      run.warnings.push(`route ${route.pattern}: nothing was rendered, for it has neither 'paths' nor 'onDemand'${options.crawl === true ? ' and no page links to it' : ''}`)
-    }
+  if (sitemap.reason !== undefined) warnings.push(sitemap.reason)
+  for (const { pattern } of plan.unreached) {
+    warnings.push(`route ${pattern}: nothing was rendered, for it has neither 'paths' nor 'onDemand'${wanted.crawl ? ' and no page links to it' : ''}`)
   }
-  await removeOldBuilds(dir, [stage.buildId, ...(previous === null ? [] : [previous.buildId])])
+  if (plan.isCutShort) warnings.push('the crawl ended early: it found more links than a build follows')
+  await removeOldBuilds(wanted.dir, [stage.buildId, ...(previous === null ? [] : [previous.buildId])])
   const keys = new Set(pages.map(page => page.key))
-  return { sitemap, removed: (previous?.pages ?? []).map(page => page.key).filter(key => !keys.has(key)) }
+  return { generatedAt, sitemap, removed: (previous?.pages ?? []).map(page => page.key).filter(key => !keys.has(key)) }
 }
 
-async function makeSitemap ({ context, dir }: Run, origin: string, pages: readonly ManifestPage[]): Promise<BuildReport['sitemap']> {
-  // A page of the app with this name has written it already.
-  const own = pages.find(page => page.export === 'sitemap.xml')
-  if (own !== undefined) return { file: 'sitemap.xml', urls: 0 }
+async function makeSitemap ({ context, wanted }: Run, pages: readonly ManifestPage[]): Promise<BuildReport['sitemap']> {
+  const own = pages.find(page => page.export !== null && isSitemapName(page.export))
+  if (own !== undefined) return { file: null, urls: 0, reason: `no sitemap: the app has a page of its own at ${own.path}` }
   const urls: SitemapUrl[] = []
   const seen = new Set<string>()
   for (const page of pages) {
     const hints = context.registry.withPattern(page.route)[0]?.policy.sitemap
-    if (page.status !== 200 || hints === false || seen.has(page.path) || !isListable(page)) continue
+    if (page.status !== 200 || hints === false || seen.has(page.path) || !isListable(page, wanted.baseUrl)) continue
     seen.add(page.path)
     urls.push({ path: page.path, lastmod: page.renderedAt, hints: hints ?? {} })
   }
-  await writeSitemap(dir, sitemapFiles(origin, urls))
+  await writeSitemap(wanted.dir, sitemapFiles(wanted.baseUrl.origin, urls))
   return { file: 'sitemap.xml', urls: urls.length }
 }
 
-/** Feeds and data files are no pages that a search engine should list. Only HTML is exported under an HTML name. */
-function isListable (page: ManifestPage): boolean {
-  return page.export === null || /\.html?$/i.test(page.export)
+/** Feeds and data files are no pages that a search engine should list, and neither are pages of other hosts. */
+function isListable (page: ManifestPage, { hostname }: URL): boolean {
+  const host = / host=(\S+)/.exec(page.key)?.[1]
+  if (host !== undefined && decodeURIComponent(host) !== hostname) return false
+  // Only HTML is exported under an HTML name; of what is not exported, the URL has to tell.
+  return page.export === null ? !/\.(?!html?$)[a-z0-9]+$/i.test(page.path) : /\.html?$/i.test(page.export)
+}
+
+function isOfFileSystem (error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error && 'code' in error
 }

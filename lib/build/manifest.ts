@@ -6,7 +6,11 @@ import { isRecord } from '../cache/codec.js'
 import { writeFileAtomically } from '../cache/disk-tier.js'
 import { BadManifest } from '../errors.js'
 import { isBuildId } from '../options.js'
+import { isCanonicalPath } from '../pages/path-pattern.js'
+import { isExportName } from './export.js'
 
+const ENTRY = /^[0-9a-f]{2}\/[0-9a-f]{64}$/
+const SHA256 = /^[0-9a-f]{64}$/
 const MAX_BYTES = 512 * 1024 * 1024
 
 export function manifestFile (dir: string): string {
@@ -47,7 +51,7 @@ export async function writeManifest (dir: string, manifest: Manifest): Promise<v
 }
 
 async function readSmall (file: string): Promise<string> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const facts = await handle.stat()
     if (!facts.isFile()) throw new Error('it is no regular file')
@@ -63,20 +67,27 @@ function isManifest (value: unknown): value is Manifest {
     typeof value.buildId === 'string' && isBuildId(value.buildId) &&
     (value.incarnation === null || typeof value.incarnation === 'string') &&
     isCount(value.epoch) && isDate(value.generatedAt) &&
-    Array.isArray(value.pages) && value.pages.every(isPage)
+    Array.isArray(value.pages) && value.pages.every(page => isPage(page, value.buildId as string))
 }
 
-function isPage (value: unknown): value is ManifestPage {
+function isPage (value: unknown, buildId: string): value is ManifestPage {
   return isRecord(value) &&
-    typeof value.key === 'string' && value.key.startsWith('/') &&
-    typeof value.path === 'string' && value.path.startsWith('/') &&
-    typeof value.route === 'string' && typeof value.file === 'string' &&
-    (value.export === null || typeof value.export === 'string') &&
-    isCount(value.status) && isCount(value.bytes) && typeof value.sha256 === 'string' &&
+    typeof value.path === 'string' && isCanonicalPath(value.path) &&
+    typeof value.key === 'string' && isKeyOf(value.key, value.path) &&
+    typeof value.route === 'string' &&
+    typeof value.file === 'string' && value.file.startsWith(`.isr/${buildId}/`) && ENTRY.test(value.file.slice(`.isr/${buildId}/`.length)) &&
+    (value.export === null || (typeof value.export === 'string' && isExportName(value.export))) &&
+    (value.exportSkipped === undefined || typeof value.exportSkipped === 'string') &&
+    isCount(value.status) && isCount(value.bytes) && typeof value.sha256 === 'string' && SHA256.test(value.sha256) &&
     isDate(value.renderedAt) && isCount(value.durationMs) &&
     (value.ttl === null || isCount(value.ttl)) &&
     Array.isArray(value.tags) && value.tags.every(tag => typeof tag === 'string') &&
-    isRecord(value.encodings)
+    isRecord(value.encodings) && Object.entries(value.encodings).every(([name, bytes]) => name !== '__proto__' && isCount(bytes))
+}
+
+/** A key is its path, and whatever tells its variants apart. */
+function isKeyOf (key: string, path: string): boolean {
+  return key.startsWith(path) && (key.length === path.length || key[path.length] === '?' || key[path.length] === ' ')
 }
 
 function isCount (value: unknown): value is number {

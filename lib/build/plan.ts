@@ -1,7 +1,6 @@
-import type { BuildOptions, BuildProblem } from '../../types/index.js'
-import { isSpelling, keysOf, pageKey, type PageKey } from '../pages/key.js'
-import type { Matcher } from '../pages/matcher.js'
-import { isCanonicalPath } from '../pages/path-pattern.js'
+import type { BuildProblem, ManifestPage } from '../../types/index.js'
+import { keysOf, queryOf, type PageKey } from '../pages/key.js'
+import { headersOf, type Matcher } from '../pages/matcher.js'
 import { listPaths } from '../pages/paths.js'
 import type { PageRoute, Registry } from '../pages/registry.js'
 
@@ -12,6 +11,17 @@ export interface PlannedPage {
   readonly linkedFrom: string | null
 }
 
+export interface PlanOptions {
+  registry: Registry
+  matcher: Matcher
+  /** Null: all. */
+  paths: readonly string[] | null
+  routes: readonly string[] | null
+  /** Pages of the last build. */
+  previous: readonly ManifestPage[]
+  problems: BuildProblem[]
+}
+
 /** A crawl of a site that makes up ever new links ends here. */
 const MOST_CRAWLED = 100_000
 
@@ -20,27 +30,25 @@ const MOST_CRAWLED = 100_000
  * those asked for, and what a crawl finds on the way.
  */
 export class BuildPlan {
-  readonly #registry: Registry
-  readonly #matcher: Matcher
-  readonly #options: BuildOptions
-  readonly #problems: BuildProblem[]
+  readonly #options: PlanOptions
   readonly #listed: AsyncGenerator<PlannedPage>
   readonly #crawled: PlannedPage[] = []
   /** Keys planned so far. */
   readonly #keys = new Set<string>()
+  /** Keys that a link planned and no list has named yet. */
+  readonly #linked = new Set<string>()
   readonly #routes = new Set<PageRoute>()
+  /** Patterns of which every path is known. */
+  readonly #complete = new Set<string>()
   /** Links followed so far. */
   readonly #links = new Set<string>()
   #isListed = false
   #active = 0
   #wake: (() => void)[] = []
 
-  constructor ({ registry, matcher }: { registry: Registry, matcher: Matcher }, options: BuildOptions, problems: BuildProblem[]) {
-    this.#registry = registry
-    this.#matcher = matcher
+  constructor (options: PlanOptions) {
     this.#options = options
-    this.#problems = problems
-    this.#listed = options.paths === undefined ? this.#listRoutes() : this.#listAsked(options.paths)
+    this.#listed = this.#list()
   }
 
   /** Pages known so far. */
@@ -48,13 +56,22 @@ export class BuildPlan {
     return this.#keys.size
   }
 
-  get keys (): ReadonlySet<string> {
-    return this.#keys
+  get isCutShort (): boolean {
+    return this.#links.size >= MOST_CRAWLED
   }
 
   /** Parametric routes of which nothing was planned. */
   get unreached (): PageRoute[] {
-    return this.#registry.routes.filter(route => !route.path.isStatic && route.policy.paths === undefined && !route.policy.onDemand && !this.#routes.has(route))
+    const { registry, paths, routes } = this.#options
+    if (paths !== null) return []
+    return registry.routes.filter(route => !route.path.isStatic && route.policy.paths === undefined && !route.policy.onDemand &&
+      !this.#routes.has(route) && (routes === null || routes.includes(route.pattern)))
+  }
+
+  /** Whether a partial build leaves a page of the last one as it is. */
+  isUntouched (page: ManifestPage): boolean {
+    // A list that no longer names a page says that the page is gone.
+    return !this.#keys.has(page.key) && !this.#complete.has(page.route)
   }
 
   /** The next page, or null when everything is planned and nothing under way could add to it. Each one must be finished. */
@@ -77,14 +94,18 @@ export class BuildPlan {
 
   /** A link found on a page: planned if a prerender route answers it, a problem if no route does. */
   follow (path: string, from: string): void {
-    if (this.#links.has(path) || this.#links.size >= MOST_CRAWLED) return
+    if (this.#links.has(path) || this.isCutShort) return
     this.#links.add(path)
-    const match = this.#matcher.find(path)
-    if (match === null) this.#problems.push({ path, message: `broken link: no route answers it (linked from ${from})` })
-    if (match?.kind !== 'page' || !isSpelling(match.route, path, match.params)) return
-    for (const page of keysOf(match.route, path, match.params)) {
-      const planned = this.#plan(match.route, page, from)
-      if (planned !== null) this.#crawled.push(planned)
+    const { matcher, problems } = this.#options
+    const matches = matcher.pagesAt(path)
+    if (matches.length === 0 && !matcher.answers(path)) problems.push({ path, message: `broken link: no route answers it (linked from ${from})` })
+    for (const { route, params } of matches) {
+      for (const page of keysOf(route, path, params)) {
+        const planned = this.#plan(route, page, from)
+        if (planned === null) continue
+        this.#linked.add(page.key)
+        this.#crawled.push(planned)
+      }
     }
   }
 
@@ -103,60 +124,81 @@ export class BuildPlan {
     return { route, page, linkedFrom }
   }
 
-  async * #listRoutes (): AsyncGenerator<PlannedPage> {
-    for (const pattern of this.#options.routes ?? []) {
-      if (this.#registry.withPattern(pattern).length === 0) this.#problems.push({ route: pattern, message: 'there is no prerender route of this pattern' })
-    }
-    for (const route of this.#registry.routes) {
-      if (this.#options.routes !== undefined && !this.#options.routes.includes(route.pattern)) continue
-      try {
-        yield * this.#listRoute(route)
-      } catch (error) {
-        this.#problems.push({ route: route.pattern, message: (error as Error).message })
-      }
-    }
-  }
-
-  async * #listRoute (route: PageRoute): AsyncGenerator<PlannedPage> {
-    if (route.path.isStatic) {
-      const built = route.path.build({})
-      if ('path' in built) yield * this.#planAll(route, built.path, {})
-    }
-    for await (const path of listPaths(route.pattern, route.path, route.policy)) {
-      const headers = { ...route.renderHeaders, ...(route.policy.hosts?.[0] === undefined ? {} : { host: route.policy.hosts[0] }) }
-      const match = this.#matcher.find(path, headers)
-      if (match?.kind !== 'page' || match.route !== route) {
-        const other = match === null ? 'no route' : `route ${match.kind === 'page' ? match.route.pattern : match.pattern}`
-        this.#problems.push({ route: route.pattern, path, message: `paths: ${other} answers this path, not ${route.pattern}` })
-        continue
-      }
-      const planned = [...this.#planAll(route, path, match.params)]
-      if (planned.length === 0) this.#problems.push({ route: route.pattern, path, message: 'paths: listed twice' })
-      yield * planned
-    }
-  }
-
-  * #planAll (route: PageRoute, path: string, params: Record<string, string>): Generator<PlannedPage> {
-    for (const page of keysOf(route, path, params)) {
+  * #planAll (route: PageRoute, path: string, params: Record<string, string>, search = ''): Generator<PlannedPage> {
+    for (const page of keysOf(route, path, params, queryOf(route, search))) {
       const planned = this.#plan(route, page)
       if (planned !== null) yield planned
     }
   }
 
-  async * #listAsked (paths: readonly string[]): AsyncGenerator<PlannedPage> {
-    for (const asked of paths) {
-      const [path = '', search] = asked.split('?')
-      const match = isCanonicalPath(path) ? this.#matcher.find(path) : null
-      if (match?.kind !== 'page' || !isSpelling(match.route, path, match.params)) {
-        this.#problems.push({ path: asked, message: 'it matches no prerender route' })
+  async * #list (): AsyncGenerator<PlannedPage> {
+    const { paths, routes } = this.#options
+    if (paths !== null) yield * this.#listAsked(paths)
+    if (paths === null || routes !== null) yield * this.#listRoutes(routes)
+  }
+
+  async * #listRoutes (patterns: readonly string[] | null): AsyncGenerator<PlannedPage> {
+    const { registry, problems } = this.#options
+    for (const pattern of patterns ?? []) {
+      if (registry.withPattern(pattern).length === 0) problems.push({ route: pattern, message: 'there is no prerender route of this pattern' })
+    }
+    const incomplete = new Set<string>()
+    for (const route of registry.routes) {
+      if (patterns !== null && !patterns.includes(route.pattern)) continue
+      try {
+        // A crawl may have found pages of a route that lists none.
+        if (!route.path.isStatic && route.policy.paths === undefined) incomplete.add(route.pattern)
+        yield * this.#listRoute(route)
+      } catch (error) {
+        problems.push({ route: route.pattern, message: (error as Error).message })
+        incomplete.add(route.pattern)
+        yield * this.#listPrevious(route)
+      }
+    }
+    for (const pattern of patterns ?? []) if (!incomplete.has(pattern) && registry.withPattern(pattern).length > 0) this.#complete.add(pattern)
+  }
+
+  async * #listRoute (route: PageRoute): AsyncGenerator<PlannedPage> {
+    const { matcher, problems } = this.#options
+    if (route.path.isStatic) {
+      const built = route.path.build({})
+      if ('path' in built) yield * this.#planAll(route, built.path, {})
+    }
+    for await (const path of listPaths(route.pattern, route.path, route.policy)) {
+      const match = matcher.find(path, headersOf(route))
+      if (match?.kind !== 'page' || match.route !== route) {
+        const other = match === null ? 'no route' : `route ${match.kind === 'page' ? match.route.pattern : match.pattern}`
+        problems.push({ route: route.pattern, path, message: `paths: ${other} answers this path, not ${route.pattern}` })
         continue
       }
-      if (search === undefined) yield * this.#planAll(match.route, path, match.params)
-      else {
-        const query = [...new URLSearchParams(search)].filter(([name]) => match.route.policy.query.includes(name)).sort(([a], [b]) => a < b ? -1 : 1)
-        const planned = this.#plan(match.route, pageKey(match.route, { path, params: match.params, query }))
-        if (planned !== null) yield planned
-      }
+      const planned = [...this.#planAll(route, path, match.params)]
+      if (planned.length === 0 && !this.#wasLinked(route, path, match.params)) problems.push({ route: route.pattern, path, message: 'paths: listed twice' })
+      yield * planned
+    }
+  }
+
+  /** Whether a crawl was faster than the list. */
+  #wasLinked (route: PageRoute, path: string, params: Record<string, string>): boolean {
+    return [...keysOf(route, path, params)].map(page => this.#linked.delete(page.key)).includes(true)
+  }
+
+  /** What a route listed last, when it can't be asked now: a list that fails takes no page away. */
+  * #listPrevious (route: PageRoute): Generator<PlannedPage> {
+    for (const { key, path, route: pattern } of this.#options.previous) {
+      if (pattern !== route.pattern || this.#keys.has(key)) continue
+      const match = this.#options.matcher.pagesAt(path).find(match => match.route === route)
+      const [, search] = key.split(' ')[0]?.split('?') ?? []
+      if (match !== undefined) yield * this.#planAll(route, path, match.params, search)
+    }
+  }
+
+  * #listAsked (paths: readonly string[]): Generator<PlannedPage> {
+    const { matcher, problems } = this.#options
+    for (const asked of paths) {
+      const [path = '', search] = asked.split('?')
+      const matches = matcher.pagesAt(path)
+      if (matches.length === 0) problems.push({ path: asked, message: 'it matches no prerender route' })
+      for (const { route, params } of matches) yield * this.#planAll(route, path, params, search)
     }
   }
 }

@@ -13,6 +13,11 @@ export interface SitemapUrl {
   hints: SitemapHints
 }
 
+/** Names that a build writes by itself. */
+export function isSitemapName (file: string): boolean {
+  return /^sitemap(?:-\d+)?\.xml$/.test(file)
+}
+
 /** File name → content: `sitemap.xml` alone, or an index of that name and numbered parts. */
 export function sitemapFiles (origin: string, urls: readonly SitemapUrl[]): Map<string, string> {
   if (urls.length <= MAX_URLS) return new Map([['sitemap.xml', urlSet(origin, urls)]])
@@ -40,7 +45,7 @@ function urlSet (origin: string, urls: readonly SitemapUrl[]): string {
     const more = [
       `<lastmod>${hints.lastmod === undefined ? lastmod : new Date(hints.lastmod).toISOString()}</lastmod>`,
       ...(hints.changefreq === undefined ? [] : [`<changefreq>${hints.changefreq}</changefreq>`]),
-      ...(hints.priority === undefined ? [] : [`<priority>${hints.priority.toFixed(1)}</priority>`])
+      ...(hints.priority === undefined ? [] : [`<priority>${hints.priority}</priority>`])
     ]
     return `  <url><loc>${escapeXml(origin + path)}</loc>${more.join('')}</url>`
   }))

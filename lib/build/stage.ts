@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readFile, realpath, rename, rm, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { BuildRow, Manifest, ManifestPage, UrlStyle } from '../../types/index.js'
 import { decode, encode } from '../cache/codec.js'
@@ -9,34 +9,73 @@ import type { PageKey } from '../pages/key.js'
 import { metaOf } from '../pages/page.js'
 import type { PageRoute } from '../pages/registry.js'
 import { isAutomatic } from '../pages/tags.js'
-import { ExportNames, exportName, hasExport, removeExport, writeExport } from './export.js'
+import { ExportNames, exportName, hasExport, placeExport, removeExport, stageExport } from './export.js'
 import { writeManifest } from './manifest.js'
+import { touchBuild } from './old-builds.js'
 
 type Row = BuildRow & ManifestPage
+
+/** The readable files of a page. */
+interface StagedExport {
+  readonly file: string
+  readonly encodings: readonly string[]
+  /** Null when they are in place already: equal bytes keep their date, which tools that copy the site go by. */
+  readonly staged: string | null
+}
+
+export interface StageOptions {
+  dir: string
+  buildId: string
+  /** Nobody can know the id yet. */
+  isNewId: boolean
+  previous: Manifest | null
+  urlStyle: UrlStyle
+}
+
+export type RowFacts = Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }
+
+/** Files moved or removed at the same time. */
+const AT_ONCE = 8
 
 /**
  * Where a build puts its pages until all are there. Entries of a new build id
  * go to their own folder, which nobody reads before the manifest names it;
- * entries of an id in use go aside and are moved in at the end.
+ * entries of an id that may be in use go aside and are moved in at the end.
  */
 export class Stage {
-  readonly buildId: string
-  readonly #dir: string
-  readonly #previous: Manifest | null
-  readonly #folder: string
+  readonly #options: StageOptions
+  /** Folder of the entries, below `.isr`. */
+  readonly #entries: string
+  /** Folder of the export, below `.isr`. */
+  readonly #exports: string
   readonly #rows = new Map<string, Row>()
+  readonly #staged = new Map<string, StagedExport>()
 
-  constructor (dir: string, buildId: string, previous: Manifest | null) {
-    this.#dir = dir
-    this.buildId = buildId
-    this.#previous = previous
-    this.#folder = previous?.buildId === buildId ? `${buildId}.staging-${randomBytes(4).toString('hex')}` : buildId
+  constructor (options: StageOptions) {
+    const staging = `${options.buildId}.staging-${randomBytes(4).toString('hex')}`
+    this.#options = options
+    this.#entries = options.isNewId ? options.buildId : staging
+    this.#exports = `${staging}-export`
+  }
+
+  get buildId (): string {
+    return this.#options.buildId
+  }
+
+  /** Fails early where nothing can be written. */
+  async open (): Promise<void> {
+    for (const folder of this.#folders) await mkdir(path.join(this.#root, folder), { recursive: true, mode: 0o700 })
+  }
+
+  /** A long build looks abandoned unless somebody says that it is not. */
+  async touch (): Promise<void> {
+    for (const folder of this.#folders) await touchBuild(this.#options.dir, folder)
   }
 
   /** The page as the last build, or a server since then, left it; null when there is none, or no whole one. */
   async previousEntry (key: string): Promise<Entry | null> {
-    if (this.#previous === null) return null
-    const { buildId } = this.#previous
+    if (this.#options.previous === null) return null
+    const { buildId } = this.#options.previous
     try {
       return decode(await readFile(this.#path(buildId, key)), { key, buildId })
     } catch {
@@ -44,9 +83,8 @@ export class Stage {
     }
   }
 
-  async add (route: PageRoute, page: PageKey, entry: Entry, facts: Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }): Promise<BuildRow> {
-    const bytes = encode(entry)
-    await writeFileAtomically(this.#path(this.#folder, page.key), bytes)
+  async add (route: PageRoute, page: PageKey, entry: Entry, facts: RowFacts): Promise<BuildRow> {
+    await writeFileAtomically(this.#path(this.#entries, page.key), encode(entry))
     const row: Row = {
       key: page.key,
       path: page.path,
@@ -63,78 +101,116 @@ export class Stage {
       ...facts
     }
     this.#rows.set(row.key, row)
+    await this.#addExport(row, entry)
     return row
   }
 
   /**
-   * Puts the pages in force: entries, export, and, last of all, the manifest.
+   * Puts the pages in force: export, entries, and, last of all, the manifest.
    * `kept` are rows of the last build that this one does not touch.
    */
-  async commit (kept: readonly ManifestPage[], urlStyle: UrlStyle, writeOthers: (pages: readonly ManifestPage[]) => Promise<void>): Promise<ManifestPage[]> {
-    await this.#moveIn()
-    await this.#writeExports(kept, urlStyle)
+  async commit (kept: readonly ManifestPage[], writeOthers: (pages: readonly ManifestPage[]) => Promise<void>): Promise<Manifest> {
+    const { dir } = this.#options
+    const files = this.#nameExports(kept)
     const pages = [...kept, ...[...this.#rows.values()].map(toManifest)].sort((a, b) => a.key < b.key ? -1 : 1)
-    await writeOthers(pages)
-    await mkdir(this.#dir, { recursive: true })
-    await writeManifest(this.#dir, { version: 1, buildId: this.buildId, incarnation: null, epoch: 0, generatedAt: new Date().toISOString(), pages })
+    // Before the new files, for whose folders old ones may be in the way.
     await this.#removeLeftovers(pages)
-    return pages
+    const root = await realpath(dir)
+    await each(files, async ({ file, staged, encodings }) => { if (staged !== null) await placeExport(root, file, staged, encodings) })
+    await writeOthers(pages)
+    await this.#moveIn()
+    const manifest: Manifest = { version: 1, buildId: this.buildId, incarnation: null, epoch: 0, generatedAt: new Date().toISOString(), pages }
+    await writeManifest(dir, manifest)
+    await this.#removeGone(pages)
+    await rm(path.join(this.#root, this.#exports), { recursive: true, force: true }).catch(() => {})
+    return manifest
   }
 
   /** Forgets everything; the last build stays in force. */
   async discard (): Promise<void> {
-    await rm(path.join(this.#dir, '.isr', this.#folder), { recursive: true, force: true })
+    // What can't be removed now is removed as an old build later.
+    for (const folder of this.#folders) await rm(path.join(this.#root, folder), { recursive: true, force: true }).catch(() => {})
   }
 
-  async #moveIn (): Promise<void> {
-    if (this.#folder === this.buildId) return
-    for (const { key } of this.#rows.values()) {
-      const target = this.#path(this.buildId, key)
-      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 })
-      await rename(this.#path(this.#folder, key), target)
+  async #addExport (row: Row, entry: Entry): Promise<void> {
+    const contentType = metaOf(entry).headers.find(([name]) => name === 'content-type')?.[1] ?? ''
+    const name = exportName({ key: row.key, path: row.path, status: row.status, contentType, encoding: entry.bodies[0]?.encoding ?? '' }, this.#options.urlStyle)
+    if ('skipped' in name) {
+      row.exportSkipped = name.skipped
+      return
     }
-    await this.discard()
+    const isThere = row.outcome !== 'written' && await hasExport(this.#options.dir, name.file, entry.bodies)
+    const staged = isThere ? null : path.join(this.#root, entryFile(this.#exports, row.key))
+    if (staged !== null) await stageExport(staged, entry.bodies)
+    this.#staged.set(row.key, { file: name.file, encodings: entry.bodies.map(body => body.encoding), staged })
   }
 
-  async #writeExports (kept: readonly ManifestPage[], urlStyle: UrlStyle): Promise<void> {
+  #nameExports (kept: readonly ManifestPage[]): StagedExport[] {
     const names = new ExportNames()
     // What stays keeps its name, so that a partial build moves nothing.
     for (const page of kept) if (page.export !== null) names.claim(page.export, page.key)
-    for (const row of [...this.#rows.values()].sort((a, b) => a.key < b.key ? -1 : 1)) {
-      const entry = await this.#entryOf(row)
-      const contentType = metaOf(entry).headers.find(([name]) => name === 'content-type')?.[1] ?? ''
-      const name = exportName({ key: row.key, path: row.path, status: row.status, contentType, encoding: entry.bodies[0]?.encoding ?? '' }, urlStyle)
-      const skipped = 'skipped' in name ? name.skipped : clash(names.claim(name.file, row.key))
-      if (skipped !== null || 'skipped' in name) {
-        row.exportSkipped = skipped ?? ''
-        continue
-      }
-      row.export = name.file
-      // Equal bytes keep their date, which tools that copy the site go by.
-      if (row.outcome === 'unchanged' && await hasExport(this.#dir, name.file, entry.bodies)) continue
-      await writeExport(this.#dir, name.file, entry.bodies)
+    const files: StagedExport[] = []
+    for (const [key, staged] of [...this.#staged].sort(([a], [b]) => a < b ? -1 : 1)) {
+      const row = this.#rows.get(key) as Row
+      const other = names.claim(staged.file, key)
+      if (other === null) {
+        row.export = staged.file
+        files.push(staged)
+      } else row.exportSkipped = `its file name clashes with that of ${other}`
     }
+    return files
   }
 
-  async #entryOf (row: Row): Promise<Entry> {
-    return decode(await readFile(this.#path(this.buildId, row.key)), { key: row.key, buildId: this.buildId })
+  async #moveIn (): Promise<void> {
+    if (this.#entries === this.buildId) return
+    await each(this.#rows.keys(), async (key) => {
+      const target = this.#path(this.buildId, key)
+      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 })
+      await rename(this.#path(this.#entries, key), target)
+    })
+    await rm(path.join(this.#root, this.#entries), { recursive: true, force: true })
   }
 
   /** Readable files of the last build that this one has not. */
   async #removeLeftovers (pages: readonly ManifestPage[]): Promise<void> {
     const files = new Set(pages.map(page => page.export))
-    for (const { export: file } of this.#previous?.pages ?? []) {
-      if (file !== null && !files.has(file)) await removeExport(this.#dir, file).catch(() => {})
-    }
+    await each(this.#options.previous?.pages ?? [], async ({ export: file }) => {
+      if (file !== null && !files.has(file)) await removeExport(this.#options.dir, file).catch(() => {})
+    })
+  }
+
+  /** Entries of pages that are no more, in a folder that stays: a server would find and serve them. */
+  async #removeGone (pages: readonly ManifestPage[]): Promise<void> {
+    const { previous } = this.#options
+    if (previous === null || previous.buildId !== this.buildId) return
+    const keys = new Set(pages.map(page => page.key))
+    await each(previous.pages, async ({ key }) => { if (!keys.has(key)) await unlink(this.#path(this.buildId, key)).catch(() => {}) })
+  }
+
+  get #root (): string {
+    return path.join(this.#options.dir, '.isr')
+  }
+
+  get #folders (): string[] {
+    return [this.#entries, this.#exports]
   }
 
   #path (folder: string, key: string): string {
-    return path.join(this.#dir, '.isr', entryFile(folder, key))
+    return path.join(this.#root, entryFile(folder, key))
   }
 }
 
-function clash (other: string | null): string | null {
-  return other === null ? null : `its file name clashes with that of ${other}`
+/** Does some at once; the first failure ends it, after those under way. */
+async function each<T> (items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const iterator = items[Symbol.iterator]()
+  let failure: { error: unknown } | null = null
+  const worker = async (): Promise<void> => {
+    for (let next = iterator.next(); next.done !== true && failure === null; next = iterator.next()) {
+      await work(next.value).catch((error: unknown) => { failure ??= { error } })
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  if (failure !== null) throw (failure as { error: unknown }).error
 }
 
 function toManifest ({ outcome, error, ...page }: Row): ManifestPage {

@@ -1,6 +1,6 @@
 import type { RefreshedPage, RefreshResult, Target } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
-import { isSpelling, keysOf, pageKey, type PageKey } from '../pages/key.js'
+import { keysOf, queryOf, type PageKey } from '../pages/key.js'
 import type { KnownPages } from '../pages/known.js'
 import type { Matcher } from '../pages/matcher.js'
 import type { PageRoute, Registry } from '../pages/registry.js'
@@ -65,24 +65,9 @@ function * pagesOf (context: RefreshOptions, target: CheckedTarget): Generator<W
   }
 }
 
-function * pagesAt ({ matcher, registry }: RefreshOptions, url: string): Generator<Wanted> {
-  const [path = '', search] = url.split('?')
-  for (const headers of distinctHeaders(registry)) {
-    const match = matcher.find(path, headers)
-    if (match?.kind !== 'page' || !isSpelling(match.route, path, match.params)) continue
-    const { route, params } = match
-    if (search === undefined) {
-      for (const page of keysOf(route, path, params)) yield { route, page }
-    } else {
-      const query = [...new URLSearchParams(search)].filter(([name]) => route.policy.query.includes(name))
-      yield { route, page: pageKey(route, { path, params, query }) }
-    }
+function * pagesAt ({ matcher }: RefreshOptions, url: string): Generator<Wanted> {
+  const [path = '', search = ''] = url.split('?')
+  for (const { route, params } of matcher.pagesAt(path)) {
+    for (const page of keysOf(route, path, params, queryOf(route, search))) yield { route, page }
   }
-}
-
-/** Routes of one pattern may differ by host or version: each is asked for in its own name. */
-function distinctHeaders (registry: Registry): Record<string, string>[] {
-  const all = new Map<string, Record<string, string>>([['{}', {}]])
-  for (const route of registry.routes) all.set(JSON.stringify(route.renderHeaders), { ...route.renderHeaders })
-  return [...all.values()]
 }

@@ -24,9 +24,22 @@ const COMPRESSIBLE = /^(?:text\/|application\/(?:[\w.+-]+\+)?(?:json|xml|javascr
 /** The body and those encodings of it that are worth keeping. */
 export async function encodeBodies (body: Buffer, contentType: string, encodings: readonly Encoding[], quality: Quality = ONLINE): Promise<EncodedBody[]> {
   const identity: EncodedBody = { encoding: 'identity', bytes: body }
-  if (body.length < LEAST_BYTES || !COMPRESSIBLE.test(contentType)) return [identity]
+  if (!isWorthEncoding(body, contentType)) return [identity]
   const encoded = await Promise.all(encodings.map(encoding => encodeAs(encoding, body, quality)))
   return [identity, ...encoded.filter(variant => variant !== null).filter(variant => variant.bytes.length <= body.length * MOST_RATIO)]
+}
+
+/** Whether these are the encodings that would be prepared now. False in doubt: one may have been left out for saving too little. */
+export function isEncodedAsWanted (bodies: readonly EncodedBody[], contentType: string, encodings: readonly Encoding[], quality: Quality): boolean {
+  const [first, ...variants] = bodies
+  if (first?.encoding !== 'identity') return true
+  const prepared = encodings.filter(encoding => (encoding === 'br' ? quality.brotli : quality.gzip) !== null)
+  const wanted = isWorthEncoding(first.bytes, contentType) ? prepared : []
+  return variants.map(variant => variant.encoding).join() === wanted.join()
+}
+
+function isWorthEncoding (body: Buffer, contentType: string): boolean {
+  return body.length >= LEAST_BYTES && COMPRESSIBLE.test(contentType)
 }
 
 async function encodeAs (encoding: Encoding, body: Buffer, quality: Quality): Promise<EncodedBody | null> {

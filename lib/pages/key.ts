@@ -75,11 +75,11 @@ export function isSpelling (route: PageRoute, path: string, params: Readonly<Rec
   return 'path' in built && built.path === path
 }
 
-/** Every key of a path: × hosts × `vary` classes. */
-export function * keysOf (route: PageRoute, path: string, params: Readonly<Record<string, string>>): Generator<PageKey> {
+/** Every key of a path, with this query: × hosts × `vary` classes. */
+export function * keysOf (route: PageRoute, path: string, params: Readonly<Record<string, string>>, query: NonNullable<KeyParts['query']> = []): Generator<PageKey> {
   for (const host of route.policy.hosts ?? [undefined]) {
     for (const classes of combinations(Object.entries(route.policy.vary).map(([name, rule]) => [name, rule.values]))) {
-      yield pageKey(route, { path, params, ...(host === undefined ? {} : { host }), classes })
+      yield pageKey(route, { path, params, query, ...(host === undefined ? {} : { host }), classes })
     }
   }
 }
@@ -90,6 +90,11 @@ function * combinations (lists: [name: string, values: string[]][]): Generator<R
   for (const value of first[1]) {
     for (const others of combinations(rest)) yield { [first[0]]: value, ...others }
   }
+}
+
+/** The part of a query that a route keeps, in the order of its keys. For a URL that a developer wrote, not a visitor. */
+export function queryOf (route: PageRoute, search: string): [name: string, value: string][] {
+  return [...new URLSearchParams(search)].filter(([name]) => route.policy.query.includes(name)).sort(([a], [b]) => a < b ? -1 : 1)
 }
 
 /** Allow-listed parameters, sorted by name; null when one of them is ambiguous or too long. */
