@@ -121,6 +121,12 @@ export class RoutePaths {
     this.#onEvict(oldest)
   }
 
+  /** A hit of a key that is stored on demand. While there is room for as many again nobody needs the order. */
+  touch (key: string): void {
+    if (this.#onDemand.size * 2 < this.#policy.maxPaths) return
+    if (this.#onDemand.delete(key)) this.#onDemand.add(key)
+  }
+
   /** All listed paths known by now. */
   * [Symbol.iterator] (): IterableIterator<string> {
     yield * this.#built

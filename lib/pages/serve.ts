@@ -94,6 +94,7 @@ export class PageServer {
     const now = this.#settings.clock()
     if (now >= held.freshUntil) return false
     this.counts.hit++
+    route.paths.touch(held.entry.key)
     if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path: url, outcome: 'hit', source: 'memory', durationMs: 0 })
     sendPage(request, reply, held, hitStatus(held, now, 'fresh'), this.#settings)
     return true
@@ -109,7 +110,10 @@ export class PageServer {
     if (held !== undefined && held.view.route === route) {
       const state = stateAt(held, this.#settings.clock())
       if (state === 'stale') this.#cache.regenerate(source, held)
-      if (state === 'fresh' || state === 'stale') return this.#sendHeld(exchange, held, state, 'memory')
+      if (state === 'fresh' || state === 'stale') {
+        route.paths.touch(page.key)
+        return this.#sendHeld(exchange, held, state, 'memory')
+      }
     }
     const answer = await this.#cache.get(source)
     if (admission === 'onDemand' && answer.kind === 'held') route.paths.use(page.key)
