@@ -419,8 +419,9 @@ async function faultyDisk (t: Test, root: string, options: Partial<DiskTierOptio
 
 t.test('a disk that fails', async (t) => {
   t.test('while writing: the error is reported, and the older copy there is never believed again', async (t) => {
+    const base = t.testdir()
     for (const [operation, code] of [['write', 'ENOSPC'], ['openWrite', 'EROFS'], ['openWrite', 'EMFILE'], ['rename', 'EIO'], ['openWrite', 'EACCES']] as const) {
-      const root = path.join(t.testdirName, code, operation)
+      const root = path.join(base, code, operation)
       await fs.mkdir(root, { recursive: true })
       const { disk, errors, worked, faults } = await faultyDisk(t, root)
       await disk.write(makeEntryOf('/', { epoch: 1 }))
@@ -498,8 +499,9 @@ t.test('a disk that fails', async (t) => {
   })
 
   t.test('a broken copy that is read while it is replaced takes nothing of the new one along', async (t) => {
+    const base = t.testdir()
     for (const breakIt of [async (file: string) => { await fs.writeFile(file, 'broken') }, null]) {
-      const root = path.join(t.testdirName, String(breakIt === null))
+      const root = path.join(base, String(breakIt === null))
       await fs.mkdir(root, { recursive: true })
       const { disk, between, faults } = await faultyDisk(t, root)
       await disk.write(makeEntryOf('/'))
