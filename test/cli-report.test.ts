@@ -1,4 +1,5 @@
 import t, { test } from 'tap'
+import { describeError } from '../lib/cli/cli-error.js'
 import { count, formatBytes, formatDuration, formatTable, painter, printable, shorten, type Output } from '../lib/cli/format.js'
 import { ProgressBar, ProgressLines } from '../lib/cli/progress.js'
 import { Reporter, type ReportOptions } from '../lib/cli/report.js'
@@ -76,6 +77,18 @@ test('a long path keeps its two ends', async t => {
   t.equal(shorten('/short', 10), '/short')
   t.equal(shorten('/a/very/long/path/to/some-page', 16), '/a/very/lo…-page')
   t.equal(shorten('/abcdef', 3), '/a…')
+})
+
+test('an error is told with its causes', async t => {
+  const refused = Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' })
+  const text = describeError(new Error('no posts', { cause: new TypeError('fetch failed', { cause: refused }) }))
+  t.match(text, /^Error: no posts\n +at [^]*\ncaused by: TypeError: fetch failed\n +at [^]*\ncaused by: AggregateError: ECONNREFUSED/)
+  t.equal(describeError(Object.assign(new Error('wrong ttl'), { code: 'FST_ISR_ERR_X' })), 'wrong ttl (FST_ISR_ERR_X)')
+  t.equal(describeError('a string'), 'a string')
+
+  const circular = new Error('round and round')
+  circular.cause = new Error('and back', { cause: circular })
+  t.ok(describeError(circular).split('caused by').length <= 6)
 })
 
 test('columns are aligned', async t => {

@@ -11,6 +11,8 @@ export class CliError extends Error {
   }
 }
 
+// Frames of Node and of how Fastify loads plugins.
+const MACHINERY = /[ (]node:|node_modules[\\/](fastify|avvio|fastq)[\\/]/
 const OWN_FOLDER = new URL('.', import.meta.url).href
 
 // Deep enough for a wrapped driver error, and an end to causes that point at each other.
@@ -26,11 +28,14 @@ export function printError (error: unknown): void {
 
 /** An error and its causes as lines for a person. */
 export function describeError (error: unknown): string {
-  const parts: string[] = []
-  let current = error
-  for (let depth = 0; depth < MAX_CAUSES && current !== undefined && current !== null; depth++) {
-    parts.push(depth === 0 ? describeOne(current) : `caused by: ${describeOne(current)}`)
-    current = current instanceof Error ? current.cause : undefined
+  const parts = [describeOne(error)]
+  let outer = error
+  for (let depth = 0; depth < MAX_CAUSES && outer instanceof Error && outer.cause != null; depth++) {
+    const { cause } = outer
+    // Fastify wraps an error of avvio in one that says the same.
+    const isRepeated = cause instanceof Error && cause.message !== '' && outer.message.includes(cause.message)
+    if (!isRepeated) parts.push(`caused by: ${describeOne(cause)}`)
+    outer = cause
   }
   return parts.join('\n')
 }
@@ -39,7 +44,7 @@ function describeOne (error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error instanceof CliError) return error.message
   const code = codeOf(error)
-  const headline = code === undefined ? error.message : `${error.message} (${code})`
+  const headline = error.message === '' ? code ?? '' : code === undefined ? error.message : `${error.message} (${code})`
   // Our own errors name the option or route to look at; their stack would only show the plugin.
   if (code?.startsWith('FST_ISR_ERR_')) return headline
   return [`${error.name}: ${headline}`, ...usefulFrames(error)].join('\n')
@@ -54,7 +59,7 @@ export function codeOf (error: unknown): string | undefined {
 // frames of the app and its packages help.
 function usefulFrames (error: Error): string[] {
   const lines = (error.stack ?? '').split('\n')
-  const frames = lines.filter(line => /^\s+at /.test(line) && !line.includes('node:internal') && !line.includes(OWN_FOLDER))
+  const frames = lines.filter(line => /^\s+at /.test(line) && !MACHINERY.test(line) && !line.includes(OWN_FOLDER))
   if (!(error instanceof SyntaxError)) return frames
   const place = lines.slice(0, lines.findIndex(line => line.startsWith(error.name)))
   return [...place.filter(line => line.trim() !== ''), ...frames]

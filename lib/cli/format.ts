@@ -58,7 +58,7 @@ export function shorten (text: string, width: number): string {
 
 export interface Column { title: string, align: 'left' | 'right' }
 
-/** Aligned columns; the last cell of a row is styled as a whole by `style`. */
+/** Aligned columns below their titles. `style` gets each line with the index of its row, -1 for the titles. */
 export function formatTable (columns: Column[], rows: string[][], style: (line: string, row: number) => string): string[] {
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...rows.map(row => row[at]!.length)))
   const line = (cells: string[]) => cells

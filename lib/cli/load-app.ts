@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Isr } from '../../types/index.js'
+import { show } from '../options.js'
 import type { LoadOptions } from './app-flags.js'
 import { CliError, codeOf } from './cli-error.js'
 import { importFile, importModule, requireModule } from './import-module.js'
@@ -23,6 +24,7 @@ const DEFAULT_PLUGIN_TIMEOUT = 10_000
 const HARD_BOUND = 3
 const CLOSE_BOUND = 5000
 const QUIET = 'fatal'
+const RAISE_TIMEOUT = 'Raise --plugin-timeout if it only needs longer; 0 waits for ever.'
 const HANDLE = Symbol.for('fastify-isr')
 
 /**
@@ -32,15 +34,13 @@ const HANDLE = Symbol.for('fastify-isr')
 export async function createApp (options: LoadOptions & LoadEvents): Promise<LoadedApp> {
   if (!existsSync(options.file)) throw new CliError(`there is no ${options.file}`)
   nameThePackage(options.file)
-  const { exported, serverOptions } = readModule(await within(hardBound(options), importApp(options), () =>
-    new CliError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT })))
-
+  const module = await within(hardBound(options), importApp(options), () =>
+    new CliError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT }))
+  const { exported, serverOptions } = readModule(module)
   if (isInstance(exported)) return { app: quieten(exported, options.logLevel) }
   if (typeof exported !== 'function') throw notAnApp(options.file, exported)
   return { app: registerApp(exported as FastifyPluginAsync, serverOptions, options) }
 }
-
-const RAISE_TIMEOUT = 'Raise --plugin-timeout if it only needs longer; 0 waits for ever.'
 
 /** Makes the app ready, within bounds. */
 export async function bootApp (app: FastifyInstance, options: LoadOptions): Promise<void> {
@@ -67,13 +67,14 @@ function hardBound ({ pluginTimeout = DEFAULT_PLUGIN_TIMEOUT }: LoadOptions): nu
 // The plugin takes its output directory from the package of the module that started the process,
 // and that is us. Not the app's own file: a module that listens if it is the main one would listen.
 function nameThePackage (file: string): void {
-  for (let dir = path.dirname(file); ; dir = path.dirname(dir)) {
-    const candidate = path.join(dir, 'package.json')
-    if (existsSync(candidate)) process.argv[1] = candidate
-    if (existsSync(candidate)) return
-    if (dir !== path.dirname(dir)) continue
-    process.argv[1] = file
-    return
+  process.argv[1] = nearestPackage(path.dirname(file)) ?? file
+}
+
+function nearestPackage (start: string): string | null {
+  for (let dir = start; ; dir = path.dirname(dir)) {
+    const file = path.join(dir, 'package.json')
+    if (existsSync(file)) return file
+    if (dir === path.dirname(dir)) return null
   }
 }
 
@@ -107,8 +108,8 @@ function isInstance (value: unknown): value is FastifyInstance {
 }
 
 function notAnApp (file: string, exported: unknown): CliError {
-  const got = exported === undefined ? 'no default export' : `a default export that is ${exported === null ? 'null' : `a ${typeof exported}`}`
-  return new CliError(`${path.basename(file)} has ${got}`, {
+  const got = exported === undefined ? 'nothing' : show(exported)
+  return new CliError(`${path.basename(file)} has ${got} as its default export`, {
     hint: "It must export a plugin, 'export default async function (app, opts) { … }', or a Fastify instance."
   })
 }

@@ -36,9 +36,10 @@ Output:
 
 ${loadUsage}
 
-Exit codes: 0 all good; 1 a page failed or a --path matched nothing; 2 wrong usage, or
-the app could not be loaded or has nothing to prerender; 130 interrupted, with the old
-build intact.
+Exit codes: 0 all good; 1 a page failed, a --path matched nothing, or the build could not
+be written; 2 wrong usage, or the app could not be loaded or closed or has nothing to
+prerender; 130 interrupted. What did not end well leaves the old build intact, except that
+a failing page without --fail-fast does not stop the others.
 `
 
 const FLAGS = {
