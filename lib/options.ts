@@ -21,11 +21,12 @@ export interface Settings {
   readonly buildId: string | null
   readonly bypass: Bypass | null
   readonly cacheStatus: boolean
+  readonly cdn: { readonly cacheControl: boolean }
   readonly clock: () => number
 }
 
 const KNOWN: Record<keyof IsrOptions, true> = {
-  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, bypass: true, cacheStatus: true, clock: true
+  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, bypass: true, cacheStatus: true, cdn: true, clock: true
 }
 
 const MIB = 1024 * 1024
@@ -35,6 +36,7 @@ export function readOptions (options: IsrOptions): Settings {
   const memory = group(options.memory, 'memory', { maxBytes: true })
   const disk = options.disk === false ? false : group(options.disk, 'disk', { writeBack: true, maxBytes: true })
   const render = group(options.render, 'render', { timeout: true, concurrency: true, maxQueue: true })
+  const cdn = group(options.cdn, 'cdn', { cacheControl: true })
   const defaults = group(options.defaults, 'defaults', { ttl: true, staleWhileRevalidate: true, staleIfError: true, cacheControl: true })
 
   return Object.freeze({
@@ -68,6 +70,7 @@ export function readOptions (options: IsrOptions): Settings {
     buildId: readBuildId(options.buildId),
     bypass: readBypass(options.bypass, refuseOption('bypass')),
     cacheStatus: bool(options.cacheStatus, 'cacheStatus', true),
+    cdn: Object.freeze({ cacheControl: bool(cdn.cacheControl, 'cdn.cacheControl', false) }),
     clock: readClock(options.clock)
   })
 }

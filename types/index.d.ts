@@ -82,6 +82,12 @@ export interface IsrOptions {
    * @default true
    */
   cacheStatus?: boolean
+  /**
+   * `cacheControl: true` sends `CDN-Cache-Control` (RFC 9213) with the page's
+   * own lifetime, for CDNs that are purged when pages change.
+   * @default { cacheControl: false }
+   */
+  cdn?: { cacheControl?: boolean }
   /** Milliseconds since the epoch; injected by tests. @default Date.now */
   clock?: () => number
 }

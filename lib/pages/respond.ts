@@ -46,19 +46,44 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   if (variant === undefined) return sendNotAcceptable(reply, status, settings)
 
   for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
-  const { headers } = blockOf(variant, ageOf(held, settings.clock()), status, settings)
+  const { headers } = blockOf(held, variant, status, settings)
   const isConditional = view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)
   if (isConditional) return send(reply, 304, undefined, notModified(headers))
   send(reply, view.status, variant.body, headers)
 }
 
 /** What changes by the second is made once a second, not once a request. */
-function blockOf (variant: Variant, age: number, status: string, settings: Settings): Block {
+function blockOf (held: Held<PageView>, variant: Variant, status: string, settings: Settings): Block {
+  const age = ageOf(held, settings.clock())
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
-  const headers = { ...variant.headers, age: String(age), ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}) }
+  const headers = {
+    ...variant.headers,
+    age: String(age),
+    ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}),
+    ...(settings.cdn.cacheControl && held.view.isShareable ? { 'cdn-cache-control': cdnCacheControl(held, age) } : {})
+  }
   variant.block = { age, status, headers }
   return variant.block
+}
+
+/** Header values have no infinity; RFC 9111 section 1.2.2 suggests some large number, and a year is the custom. */
+const YEAR = 31_536_000
+
+/**
+ * RFC 9213. A CDN subtracts Age, so the lifetime counts from the render; what
+ * was marked stale is stale for the CDN, too, and is asked for again at once.
+ */
+function cdnCacheControl (held: Held<PageView>, age: number): string {
+  if (held.isMarked) return `max-age=${age}`
+  const { renderedAt } = held.entry
+  const maxAge = seconds(held.freshUntil - renderedAt) + held.view.initialAge
+  return `max-age=${maxAge}, stale-while-revalidate=${seconds(held.staleUntil - held.freshUntil)}`
+}
+
+function seconds (ms: number): number {
+  // Infinity less Infinity: fresh for ever has no stale window.
+  return Number.isNaN(ms) ? 0 : Math.min(YEAR, Math.max(0, Math.floor(ms / 1000)))
 }
 
 /** Describes the body, which a 304 has not (RFC 9110 section 15.4.5). */

@@ -3,6 +3,7 @@ import type { EntryInfo } from '../../types/index.js'
 import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
+import { parseHttpDate } from './conditional.js'
 import { isOwned, metaOf, type PageMeta } from './page.js'
 import type { PageRoute, Registry } from './registry.js'
 import { isAutomatic } from './tags.js'
@@ -36,6 +37,8 @@ export interface PageView {
   /** Names for Vary, or ''. */
   readonly vary: string
   readonly cacheControl: string
+  /** Shared caches may keep it. */
+  readonly isShareable: boolean
   /** Milliseconds, or null without a valid Last-Modified. */
   readonly lastModified: number | null
   /** Seconds; Age does not begin at 0 when the handler itself sent one. */
@@ -61,7 +64,7 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
   const vary = varyOf(entry, meta, route)
   const handlerCacheControl = meta.headers.find(([name]) => name === 'cache-control')?.[1]
   const cacheControl = cacheControlOf(entry, meta, route, settings) ?? handlerCacheControl ?? DEFAULT_CACHE_CONTROL
-  const lastModified = Date.parse(meta.headers.find(([name]) => name === 'last-modified')?.[1] ?? '')
+  const lastModified = parseHttpDate(meta.headers.find(([name]) => name === 'last-modified')?.[1] ?? '')
   const shared = {
     ...Object.fromEntries(meta.headers.filter(([name]) => isOwned(name))),
     'cache-control': cacheControl,
@@ -88,7 +91,8 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     yielding: meta.headers.filter(([name]) => !isOwned(name) && name !== 'cache-control'),
     vary,
     cacheControl,
-    lastModified: Number.isNaN(lastModified) ? null : lastModified,
+    isShareable: !/\b(?:private|no-store|no-cache)\b/i.test(cacheControl),
+    lastModified,
     initialAge: meta.age
   }
 }
