@@ -1,8 +1,7 @@
 import { constants } from 'node:fs'
-import { mkdir, open, realpath, rename, rmdir, unlink } from 'node:fs/promises'
+import { mkdir, open, realpath, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { UrlStyle } from '../../types/index.js'
-import { writeFileAtomically } from '../cache/disk-tier.js'
 import type { EncodedBody } from '../cache/entry.js'
 
 /** What any web server may read. */
@@ -78,18 +77,28 @@ export function suffixOf (encoding: string): string {
   return encoding === 'identity' ? '' : SUFFIXES[encoding as keyof typeof SUFFIXES]
 }
 
-/** Writes the files of a page to where `put` takes them from. */
+/** Writes the files of a page to where `placeExport` takes them from. */
 export async function stageExport (staged: string, bodies: readonly EncodedBody[]): Promise<void> {
-  for (const { encoding, bytes } of bodies) await writeFileAtomically(staged + suffixOf(encoding), bytes, MODES)
+  for (const { encoding, bytes } of bodies) await writeStaged(staged + suffixOf(encoding), bytes, MODES)
+}
+
+/** For a file that nobody reads before it is moved: no detour by a temporary name. */
+export async function writeStaged (file: string, bytes: Buffer, modes: { file: number, folder: number }): Promise<void> {
+  const options = { mode: modes.file, flag: 'wx' }
+  await writeFile(file, bytes, options).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    await mkdir(path.dirname(file), { recursive: true, mode: modes.folder })
+    await writeFile(file, bytes, options)
+  })
 }
 
 /** Puts the staged files of a page in place; encodings that it no longer has go. */
 export async function placeExport (root: string, file: string, staged: string, encodings: readonly string[]): Promise<void> {
   const folder = path.dirname(path.join(root, ...file.split('/')))
-  await mkdir(folder, { recursive: true, mode: MODES.folder })
+  const isNewFolder = await mkdir(folder, { recursive: true, mode: MODES.folder }) !== undefined
   const target = await inside(root, file)
   // First of all the old encodings: at no time does one lie beside a newer page.
-  for (const suffix of Object.values(SUFFIXES)) await remove(target + suffix)
+  if (!isNewFolder) for (const suffix of Object.values(SUFFIXES)) await remove(target + suffix)
   for (const encoding of encodings) await rename(staged + suffixOf(encoding), target + suffixOf(encoding))
 }
 

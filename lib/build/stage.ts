@@ -3,13 +3,13 @@ import { mkdir, readFile, realpath, rename, rm, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { BuildRow, Manifest, ManifestPage, UrlStyle } from '../../types/index.js'
 import { decode, encode } from '../cache/codec.js'
-import { entryFile, writeFileAtomically } from '../cache/disk-tier.js'
+import { entryFile } from '../cache/disk-tier.js'
 import type { Entry } from '../cache/entry.js'
 import type { PageKey } from '../pages/key.js'
 import { metaOf } from '../pages/page.js'
 import type { PageRoute } from '../pages/registry.js'
 import { isAutomatic } from '../pages/tags.js'
-import { ExportNames, exportName, hasExport, placeExport, removeExport, stageExport } from './export.js'
+import { ExportNames, exportName, hasExport, placeExport, removeExport, stageExport, writeStaged } from './export.js'
 import { writeManifest } from './manifest.js'
 import { touchBuild } from './old-builds.js'
 
@@ -34,6 +34,8 @@ export interface StageOptions {
 
 export type RowFacts = Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }
 
+/** Entries are for the plugin alone. */
+const MODES = { file: 0o600, folder: 0o700 }
 /** Files moved or removed at the same time. */
 const AT_ONCE = 8
 
@@ -64,7 +66,7 @@ export class Stage {
 
   /** Fails early where nothing can be written. */
   async open (): Promise<void> {
-    for (const folder of this.#folders) await mkdir(path.join(this.#root, folder), { recursive: true, mode: 0o700 })
+    for (const folder of this.#folders) await mkdir(path.join(this.#root, folder), { recursive: true, mode: MODES.folder })
   }
 
   /** A long build looks abandoned unless somebody says that it is not. */
@@ -84,7 +86,7 @@ export class Stage {
   }
 
   async add (route: PageRoute, page: PageKey, entry: Entry, facts: RowFacts): Promise<BuildRow> {
-    await writeFileAtomically(this.#path(this.#entries, page.key), encode(entry))
+    await writeStaged(this.#path(this.#entries, page.key), encode(entry), MODES)
     const row: Row = {
       key: page.key,
       path: page.path,
@@ -165,7 +167,7 @@ export class Stage {
     if (this.#entries === this.buildId) return
     await each(this.#rows.keys(), async (key) => {
       const target = this.#path(this.buildId, key)
-      await mkdir(path.dirname(target), { recursive: true, mode: 0o700 })
+      await mkdir(path.dirname(target), { recursive: true, mode: MODES.folder })
       await rename(this.#path(this.#entries, key), target)
     })
     await rm(path.join(this.#root, this.#entries), { recursive: true, force: true })
