@@ -9,8 +9,10 @@ import type { MarkLog } from './mark-log.js'
 export class LocalCoordinator implements Coordinator {
   readonly #clock: () => number
   readonly #log: MarkLog | null
+  /** Orders given before anybody listens. */
+  readonly #early: Mark[] = []
   #last = 0
-  #deliver: (mark: Mark) => void = () => {}
+  #deliver: (mark: Mark) => void = (mark) => { this.#early.push(mark) }
 
   /** Without a log, orders live as long as the process. */
   constructor (clock: () => number, log: MarkLog | null) {
@@ -35,6 +37,7 @@ export class LocalCoordinator implements Coordinator {
 
   async start (deliver: (mark: Mark) => void): Promise<void> {
     this.#deliver = deliver
+    for (const mark of this.#early.splice(0)) deliver(mark)
     await this.catchUp()
     await this.#log?.compact()
   }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { Mark } from './coordinator.js'
 
@@ -9,7 +9,11 @@ const FILES_WORTH_COMPACTING = 8
 /** A file that nobody wrote to for so long belongs to a process that is gone or idle (milliseconds). */
 const UNTOUCHED = 3_600_000
 const CHECKSUM_LENGTH = 16
-const FILE = /^[0-9]+-[0-9a-f]{12}\.marks$/
+/** With the numbers of the processes that have taken it to merge it: until then it counts. */
+const FILE = /^[0-9]+-[0-9a-f]{12}\.marks(?:\.[0-9]+)*$/
+const LINE_BREAK = 0x0a
+/** How often a file may vanish under a reader or writer before that is an error. */
+const TRIES = 3
 
 /**
  * Marks beside the pages on disk: append-only, one file per process, one
@@ -34,20 +38,68 @@ export class MarkLog {
 
   /** Resolves with whether the marks are on disk. */
   append (marks: readonly Mark[]): Promise<boolean> {
-    if (!this.#isNeeded()) return Promise.resolve(true)
-    const lines = marks.map(toLine).join('')
+    return this.#isNeeded() ? this.#append(marks) : Promise.resolve(true)
+  }
+
+  /** What was written since the last call, by anybody but this process. */
+  async readNew (): Promise<Mark[]> {
+    const marks: Mark[] = []
+    for (let tries = 0; tries < TRIES; tries++) {
+      let isComplete = true
+      for (const name of await this.#files()) {
+        const tail = await this.#readTail(name)
+        for (const mark of tail ?? []) marks.push(mark)
+        if (tail === null) isComplete = false
+      }
+      // One that is gone has been merged into another since it was listed.
+      if (isComplete) break
+    }
+    return marks
+  }
+
+  /** Merges files of the past into this process's own one. */
+  async compact (): Promise<void> {
+    const names = await this.#files()
+    if (names.length < FILES_WORTH_COMPACTING) return
+    /** The newest of equal orders; an older one says nothing more. */
+    const merged = new Map<string, Mark>()
+    const taken: string[] = []
+    try {
+      for (const name of names) {
+        const file = path.join(this.#dir, name)
+        const facts = await lstat(file)
+        if (!facts.isFile() || Date.now() - facts.mtimeMs < UNTOUCHED) continue
+        // Renamed first: whoever still writes begins a new file.
+        const mine = `${file}.${process.pid}`
+        await rename(file, mine)
+        taken.push(mine)
+        this.#offsets.delete(name)
+        for (const mark of parseLines((await readFrom(mine, 0)).toString())) {
+          const order = `${mark.kind} ${mark.deadline} ${mark.tag}`
+          if (mark.epoch > (merged.get(order)?.epoch ?? 0)) merged.set(order, mark)
+        }
+      }
+      if (await this.#append([...merged.values()])) await Promise.all(taken.map(file => unlink(file)))
+    } catch (error) {
+      // What was taken is still read by its new name.
+      this.#onError('write', error as Error)
+    }
+  }
+
+  async close (): Promise<void> {
+    await this.#writing
+  }
+
+  #append (marks: readonly Mark[]): Promise<boolean> {
+    // Begins with a line break: what a full disk has left of an earlier write ends there.
+    const lines = `\n${marks.map(toLine).join('')}`
     const done = this.#writing.then(async () => {
       try {
         await mkdir(this.#dir, { recursive: true, mode: 0o700 })
-        // Opened anew each time: a sibling that merges files may have taken this one away.
-        const file = await open(path.join(this.#dir, this.#own), constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600)
-        try {
-          await file.appendFile(lines)
-          await file.datasync()
-        } finally {
-          await file.close()
+        for (let tries = 0; tries < TRIES; tries++) {
+          if (await appendDurably(path.join(this.#dir, this.#own), lines)) return true
         }
-        return true
+        throw new Error('the file is taken away again and again')
       } catch (error) {
         this.#onError('write', error as Error)
         return false
@@ -57,79 +109,56 @@ export class MarkLog {
     return done
   }
 
-  /** What was written since the last call, by anybody but this process. */
-  async readNew (): Promise<Mark[]> {
-    const marks: Mark[] = []
-    for (const name of await this.#files()) {
-      if (name !== this.#own) marks.push(...await this.#readTail(name))
-    }
-    return marks
-  }
-
-  /** Merges files of the past into this process's own one. */
-  async compact (): Promise<void> {
-    const names = (await this.#files()).filter(name => name !== this.#own)
-    if (names.length < FILES_WORTH_COMPACTING) return
-    /** The newest of equal orders; an older one says nothing more. */
-    const merged = new Map<string, Mark>()
-    const taken: string[] = []
-    try {
-      for (const name of names) {
-        const file = path.join(this.#dir, name)
-        if (Date.now() - (await stat(file)).mtimeMs < UNTOUCHED) continue
-        // Renamed first: whoever still writes begins a new file.
-        const mine = `${file}.${process.pid}`
-        await rename(file, mine)
-        taken.push(mine)
-        this.#offsets.delete(name)
-        for (const mark of parseLines(await readFrom(mine, 0))) {
-          const order = `${mark.kind} ${mark.deadline} ${mark.tag}`
-          if (mark.epoch > (merged.get(order)?.epoch ?? 0)) merged.set(order, mark)
-        }
-      }
-      if (await this.append([...merged.values()])) await Promise.all(taken.map(file => unlink(file)))
-    } catch (error) {
-      this.#onError('write', error as Error)
-    }
-  }
-
-  async close (): Promise<void> {
-    await this.#writing
-  }
-
+  /** All files but this process's own. */
   async #files (): Promise<string[]> {
     try {
-      return (await readdir(this.#dir)).filter(name => FILE.test(name))
+      return (await readdir(this.#dir)).filter(name => FILE.test(name) && name !== this.#own)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError('read', error as Error)
       return []
     }
   }
 
-  async #readTail (name: string): Promise<Mark[]> {
+  /** Null when the file is gone. */
+  async #readTail (name: string): Promise<Mark[] | null> {
     const file = path.join(this.#dir, name)
     const offset = this.#offsets.get(name) ?? 0
     try {
       if ((await stat(file)).size <= offset) return []
-      const text = await readFrom(file, offset)
+      const bytes = await readFrom(file, offset)
       // A line that is still being written is read next time.
-      const end = text.lastIndexOf('\n') + 1
-      this.#offsets.set(name, offset + Buffer.byteLength(text.slice(0, end)))
-      return parseLines(text.slice(0, end))
+      const end = bytes.lastIndexOf(LINE_BREAK) + 1
+      this.#offsets.set(name, offset + end)
+      return parseLines(bytes.toString('utf8', 0, end))
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError('read', error as Error)
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+      this.#onError('read', error as Error)
       return []
     }
   }
 }
 
-async function readFrom (file: string, offset: number): Promise<string> {
-  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW)
+/** False when the file was taken away meanwhile: whoever took it may have read it before this was in it. */
+async function appendDurably (name: string, lines: string): Promise<boolean> {
+  // Opened anew each time: a sibling that merges files may have taken the last one away.
+  const file = await open(name, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW, 0o600)
+  try {
+    await file.appendFile(lines)
+    await file.datasync()
+    const [mine, there] = [await file.stat(), await stat(name).catch(() => null)]
+    return there !== null && there.ino === mine.ino
+  } finally {
+    await file.close()
+  }
+}
+
+async function readFrom (file: string, offset: number): Promise<Buffer> {
+  const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const { size } = await handle.stat()
     const bytes = Buffer.alloc(Math.max(0, size - offset))
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, offset)
-    return bytes.toString('utf8', 0, bytesRead)
+    return bytes.subarray(0, bytesRead)
   } finally {
     await handle.close()
   }
@@ -141,12 +170,27 @@ function toLine (mark: Mark): string {
 }
 
 function parseLines (text: string): Mark[] {
-  return text.split('\n').flatMap((line) => {
+  const marks: Mark[] = []
+  for (const line of text.split('\n')) {
     const json = line.slice(CHECKSUM_LENGTH + 1)
-    if (checksum(json) !== line.slice(0, CHECKSUM_LENGTH)) return []
-    const [kind, tag, epoch, deadline] = JSON.parse(json) as ['soft' | 'hard', string, number, number | null]
-    return [{ kind, tag, epoch, deadline: deadline ?? Infinity }]
-  })
+    if (line !== `${checksum(json)} ${json}`) continue
+    const mark = parseMark(json)
+    if (mark !== null) marks.push(mark)
+  }
+  return marks
+}
+
+function parseMark (json: string): Mark | null {
+  let fields: unknown
+  try {
+    fields = JSON.parse(json)
+  } catch {
+    return null
+  }
+  if (!Array.isArray(fields)) return null
+  const [kind, tag, epoch, deadline] = fields as unknown[]
+  const isMark = (kind === 'soft' || kind === 'hard') && typeof tag === 'string' && Number.isFinite(epoch) && (deadline === null || Number.isFinite(deadline))
+  return isMark ? { kind, tag, epoch: epoch as number, deadline: (deadline as number | null) ?? Infinity } : null
 }
 
 function checksum (text: string): string {
