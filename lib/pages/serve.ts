@@ -87,15 +87,14 @@ export class PageServer {
    * stored. Synchronous; false when anything is to be decided.
    */
   #serveHeld (route: PageRoute, request: FastifyRequest, reply: FastifyReply): boolean {
-    const url = request.raw.url ?? ''
-    const mark = url.indexOf('?')
-    const held = this.#cache.lookup(mark === -1 ? url : url.slice(0, mark))
+    const path = pathOf(request)
+    const held = this.#cache.lookup(path)
     if (held === undefined || held.view.route !== route) return false
     const now = this.#settings.clock()
     if (now >= held.freshUntil) return false
     this.counts.hit++
     route.paths.touch(held.entry.key)
-    if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path: url, outcome: 'hit', source: 'memory', durationMs: 0 })
+    if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path, outcome: 'hit', source: 'memory', durationMs: 0 })
     sendPage(request, reply, held, hitStatus(held, now, 'fresh'), this.#settings)
     return true
   }
@@ -172,12 +171,12 @@ export class PageServer {
   }
 
   #sendHeld (exchange: Exchange, held: Held<PageView>, how: 'fresh' | 'stale' | 'stale-if-error', source: 'memory' | 'disk'): void {
-    this.#count(exchange, { key: held.entry.key, path: exchange.request.raw.url ?? '' }, { outcome: how === 'fresh' ? 'hit' : how, source })
+    this.#count(exchange, { key: held.entry.key, path: pathOf(exchange.request) }, { outcome: how === 'fresh' ? 'hit' : how, source })
     sendPage(exchange.request, exchange.reply, held, hitStatus(held, this.#settings.clock(), how), this.#settings)
   }
 
   #live (exchange: Exchange, page: PageKey | null, { outcome, detail, isPrivate = false, forwarded = 'fwd=bypass' }: { outcome: 'bypass' | 'unstorable', detail: string, isPrivate?: boolean, forwarded?: string }): void {
-    this.#count(exchange, page ?? { key: null, path: exchange.request.raw.url ?? '' }, { outcome, source: 'live', detail })
+    this.#count(exchange, page ?? { key: null, path: pathOf(exchange.request) }, { outcome, source: 'live', detail })
     goLive(exchange.reply, `${forwarded}; detail=${detail}`, isPrivate, this.#settings)
     exchange.done()
   }
@@ -187,4 +186,10 @@ export class PageServer {
     if (!channels.serve.hasSubscribers) return
     channels.serve.publish({ key: page.key, path: page.path, ...event, durationMs: performance.now() - exchange.startedAt })
   }
+}
+
+/** Without the query, which may hold what no log should. */
+function pathOf ({ raw: { url = '' } }: FastifyRequest): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? url : url.slice(0, mark)
 }
