@@ -55,7 +55,10 @@ export function knownTags (route: PageRoute, page: PageKey): string[] {
 /** Judges a render: a page to store, an answer that may not be stored, or a failure. */
 export function judge (rendered: Rendered, tags: readonly string[], settings: Settings, quality?: Quality): { outcome: Outcome<Rendered>, unstorable?: Unstorable } {
   if (isFailure(rendered.status) && !rendered.job.isMisrouted) {
-    return { outcome: { type: 'failure', error: new RenderStatus(rendered.job.page.key, rendered.status), response: rendered } }
+    const error = new RenderStatus(rendered.job.page.key, rendered.status)
+    // What the handler answered, also where only the error is left of its answer.
+    error.statusCode = rendered.status
+    return { outcome: { type: 'failure', error, response: rendered } }
   }
   const unstorable = whyUnstorable(rendered, settings)
   if (unstorable !== null || rendered.body === null) {
@@ -76,7 +79,7 @@ function draftOf (rendered: Rendered, body: Buffer, tags: readonly string[], set
     headers: storedHeaders(rendered),
     etag: text(own(rendered, 'etag')) || null,
     date: job.date,
-    age: Math.max(0, Number.parseInt(text(own(rendered, 'age')), 10) || 0),
+    age: initialAge(text(own(rendered, 'age'))),
     vary: ownVary(rendered)
   }
   return {
@@ -91,6 +94,15 @@ function draftOf (rendered: Rendered, body: Buffer, tags: readonly string[], set
       : [{ encoding: ownEncoding, bytes: body }]
   }
 }
+
+/** RFC 9111 section 5.1: of a list the first counts, and what is no number of seconds is ignored. */
+function initialAge (age: string): number {
+  const [first = ''] = age.split(',')
+  return /^\d+$/.test(first.trim()) ? Math.min(Number(first), MAX_AGE) : 0
+}
+
+/** What a number of seconds that is too large to keep stands for (section 1.2.2). */
+const MAX_AGE = 2 ** 31
 
 function ttlOf ({ job, status }: Rendered, page: RenderedPage): number {
   if (job.ttl !== null) return job.ttl
