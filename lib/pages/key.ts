@@ -1,4 +1,3 @@
-import { unescape } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
 import type { VaryRule } from '../../types/index.js'
 import { isCanonicalPath } from './path-pattern.js'
@@ -104,17 +103,21 @@ function readQuery (allowed: readonly string[], text: string): [string, string][
   for (const pair of text.split('&')) {
     const equals = pair.indexOf('=')
     const name = decode(equals === -1 ? pair : pair.slice(0, equals))
-    if (!allowed.includes(name)) continue
+    if (name === null || !allowed.includes(name)) continue
     const value = equals === -1 ? '' : decode(pair.slice(equals + 1))
-    if (values.has(name) || value.length > MAX_VALUE) return null
+    if (value === null || values.has(name) || value.length > MAX_VALUE) return null
     values.set(name, value)
   }
   return [...values].sort(([a], [b]) => a < b ? -1 : 1)
 }
 
-/** As Fastify's own query parser reads it. */
-function decode (text: string): string {
-  return unescape(text.replaceAll('+', ' '))
+/** As Fastify's own query parser reads it; null for a broken escape, of which every parser makes something else. */
+function decode (text: string): string | null {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return null
+  }
 }
 
 function hostname (request: FastifyRequest): string {

@@ -106,7 +106,8 @@ export class PageServer {
 
     const source = pageSource(this.#context, route, page)
     const held = this.#cache.lookup(page.key)
-    if (held !== undefined && held.view.route === route) {
+    if (held !== undefined) {
+      if (held.view.route !== route) return this.#liveBeside(exchange, page)
       const state = stateAt(held, this.#settings.clock())
       if (state === 'stale') this.#cache.regenerate(source, held)
       if (state === 'fresh' || state === 'stale') {
@@ -115,8 +116,14 @@ export class PageServer {
       }
     }
     const answer = await this.#cache.get(source)
+    if (answer.kind === 'held' && answer.held.view.route !== route) return this.#liveBeside(exchange, page)
     if (admission === 'onDemand' && answer.kind === 'held') route.paths.use(page.key)
     this.#sendAnswer(exchange, page, answer)
+  }
+
+  /** The page of this key belongs to another route: constraints and `hosts` look at a host in different ways. */
+  #liveBeside (exchange: Exchange, page: PageKey): void {
+    this.#live(exchange, page, { outcome: 'bypass', detail: 'route' })
   }
 
   /** `enabled: false`: a new anonymous render for every request, nothing kept. */
