@@ -10,7 +10,7 @@ export type Match =
 
 export interface PageMatch { kind: 'page', route: PageRoute, params: Record<string, string> }
 
-interface Declared { url: string, constraints: Record<string, unknown>, route: PageRoute | null }
+interface Declared { url: string, also: string | null, constraints: Record<string, unknown>, route: PageRoute | null }
 type Router = findMyWay.Instance<findMyWay.HTTPVersion.V1>
 type Headers = Readonly<Record<string, string>>
 
@@ -30,7 +30,9 @@ export class Matcher {
   }
 
   add (declared: DeclaredRoute, route: PageRoute | null): void {
-    this.#declared.push({ url: declared.url, constraints: { ...declared.constraints } as Record<string, unknown>, route })
+    // `get('/')` below a prefix declares two URLs and tells of one.
+    const hasTwo = declared.routePath === '' && declared.prefix !== '' && (declared.prefixTrailingSlash ?? 'both') === 'both'
+    this.#declared.push({ url: declared.url, also: hasTwo ? `${declared.url}/` : null, constraints: { ...declared.constraints } as Record<string, unknown>, route })
   }
 
   find (path: string, headers: Headers = {}): Match | null {
@@ -59,7 +61,7 @@ export class Matcher {
 
   /** Whether any route may answer a path, whatever its constraints. */
   answers (path: string): boolean {
-    this.#anyConstraint ??= this.#build(this.#declared.map(declared => ({ ...declared, constraints: {} })))
+    this.#anyConstraint ??= this.#build(this.#declared.flatMap(declared => [declared.url, declared.also].filter(url => url !== null).map(url => ({ ...declared, url, constraints: {} }))))
     return this.#anyConstraint.find('GET', path) !== null
   }
 
