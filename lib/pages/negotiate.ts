@@ -41,7 +41,7 @@ function parse (header: string): Acceptable {
     qualities.set(encoding, Math.max(qualities.get(encoding) ?? 0, readQuality(parameters)))
   }
   const acceptable = { qualities, others: qualities.get('*') ?? null }
-  if (parsed.size < MOST_PARSED) parsed.set(header, acceptable)
+  if (parsed.size < MOST_PARSED && header.length <= MAX_LENGTH) parsed.set(header, acceptable)
   return acceptable
 }
 

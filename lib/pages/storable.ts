@@ -71,12 +71,15 @@ export function text (value: string | string[] | number | undefined): string {
   return Array.isArray(value) ? value.join(', ') : String(value)
 }
 
-const META_NONCE = /<meta[^>]+content-security-policy[^>]+'nonce-/i
+const META = /<meta\s[^<>]*>/gi
+/** Template engines escape the quote. */
+const NONCE = /(?:'|&#0*39;|&#x0*27;|&apos;)nonce-/i
 
 function hasNonce ({ headers, body }: Rendered): boolean {
   const policies = text(headers['content-security-policy']) + text(headers['content-security-policy-report-only'])
   if (policies.includes("'nonce-")) return true
-  return text(headers['content-type']).startsWith('text/html') && body !== null && META_NONCE.test(body.toString('latin1'))
+  if (body === null || !text(headers['content-type']).startsWith('text/html')) return false
+  return body.toString('latin1').match(META)?.some(tag => /content-security-policy/i.test(tag) && NONCE.test(tag)) ?? false
 }
 
 function isOwnLocation (location: string, { baseUrl }: Settings): boolean {

@@ -3,7 +3,7 @@ import zlib from 'node:zlib'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import t from 'tap'
 import type { RoutePolicy } from '../../lib/index.js'
-import { cacheStatus, counted, rawGet, start, until, type Counted, type Site, type SiteOptions } from '../helpers/app.js'
+import { cacheStatus, counted, makeGate, rawGet, settle, start, until, type Counted, type Site, type SiteOptions } from '../helpers/app.js'
 
 type Answering = (nth: number, request: FastifyRequest, reply: FastifyReply) => unknown
 
@@ -66,6 +66,7 @@ t.test('what is rendered well but not stored, and runs live from then on', async
     'Vary: *': { answer: (_n, _q, reply) => reply.header('vary', 'accept-encoding, *').send('x'), status: 200, reason: 'vary', isWarned: true },
     'a nonce in the header': { answer: (_n, _q, reply) => reply.header('content-security-policy', "script-src 'nonce-abc'").send('x'), status: 200, reason: 'nonce', isWarned: true },
     'a nonce in the page': { answer: (_n, _q, reply) => reply.type('text/html').send('<meta http-equiv="Content-Security-Policy" content="script-src \'nonce-abc\'">'), status: 200, reason: 'nonce', isWarned: true },
+    'a nonce in the page, escaped': { answer: (_n, _q, reply) => reply.type('text/html').send("<META content='script-src &#39;nonce-abc&#39;' http-equiv='content-security-policy'>"), status: 200, reason: 'nonce', isWarned: true },
     'reply.raw': { answer: (_n, _q, reply) => { reply.hijack(); reply.raw.end('x') }, status: 200, reason: 'raw', isWarned: true },
     'too large': { answer: () => 'x'.repeat(101), status: 200, reason: 'max-bytes', isWarned: true }
   }
@@ -287,4 +288,37 @@ t.test('a failing render never replaces a good page, and a good answer that may 
   const gone = await get('/page')
   t.equal(gone.statusCode, 404)
   t.equal(page.live, 1)
+})
+
+t.test('a page that only speaks of nonces is stored, and looking for them takes no time', async (t) => {
+  const { get } = await site(t, (_n, _q, reply) => reply.type('text/html').send(`<p>content-security-policy 'nonce-abc'</p>${'<meta '.repeat(500_000)}`))
+  const startedAt = Date.now()
+  t.equal(cacheStatus(await get('/page')), 'fwd=uri-miss; stored')
+  t.ok(Date.now() - startedAt < 2000)
+})
+
+t.test('what a handler does after its render was given up harms nobody', async (t) => {
+  const late: Answering[] = [
+    () => 'late',
+    () => { throw new Error('late') },
+    (_n, _q, reply) => reply.send(Readable.from(['late'])),
+    () => new Response('late'),
+    (_n, _q, reply) => { reply.hijack(); reply.raw.write('late'); reply.raw.end() },
+    (_n, _q, reply) => { reply.isr.tags('late'); reply.isr.ttl(1); return 'late' }
+  ]
+  for (const answer of late) {
+    const gate = makeGate()
+    let isDone = false
+    const { get, app } = await site(t, async (...args) => {
+      await gate.opened
+      isDone = true
+      return await answer(...args)
+    }, {}, { isr: { render: { timeout: 20 } } })
+    t.equal((await get('/page')).statusCode, 504)
+    gate.open()
+    await until(() => isDone)
+    await settle()
+    t.equal((await get('/page')).statusCode, 504, 'the failure stands')
+    t.equal(app.isr.stats().memory.entries, 0)
+  }
 })
