@@ -1,0 +1,158 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import { RenderCycle } from '../errors.js'
+import type { Entry } from './entry.js'
+import type { Priority, RenderQueue } from './render-queue.js'
+import type { Held } from './source.js'
+
+/** A render for one caller, which keeps the result, if anybody does. */
+export interface Alone {
+  /** Slots of its own, so that a build and the visitors don't wait for each other. */
+  queue?: RenderQueue
+  /** What equal bytes renew. */
+  old?: Entry | null
+  /** The build that the entry belongs to. */
+  buildId?: string
+}
+
+/** One render under way, or waiting for the one before it. */
+export interface Flight<View, R> {
+  readonly key: string
+  /** Null until the render starts; marks at or below it are known to the render. */
+  epoch: number | null
+  readonly promise: Promise<Landing<View, R>>
+  /** The render that caused this one by a request of its own. */
+  readonly parent: Flight<View, R> | null
+  /** Keys whose renders this one waits for. */
+  readonly waitsFor: Set<string>
+  /** What stands is only taken instead of a render if its own began at this epoch or later. */
+  since: number
+  /** A visitor who joins makes it his. */
+  priority: Priority
+  /** A running render waits for it: it must not wait for a slot. */
+  isUrgent: boolean
+  /** Set for a render that one caller wants for itself: nothing of it is stored or remembered. */
+  readonly alone: Alone | null
+}
+
+export type Landing<View, R> =
+  | { type: 'held', held: Held<View>, report: 'stored' | 'renewed' }
+  | { type: 'unstorable', reason: string, response: R }
+  | { type: 'failed', error: Error, response: R | null }
+
+type Fly<View, R> = (flight: Flight<View, R>) => Promise<Landing<View, R>>
+export type FlightPlan = Pick<Flight<unknown, unknown>, 'since' | 'priority'>
+
+/** Single-flight: at most one render at a time per key, whoever waits for it; and no render that waits for itself. */
+export class Flights<View, R> {
+  readonly #queue: RenderQueue
+  /** Per key the running render and, if that one is too old for somebody, the next. */
+  readonly #flights = new Map<string, Flight<View, R>[]>()
+  /** The render that the running code belongs to. */
+  readonly #inside = new AsyncLocalStorage<Flight<View, R> | undefined>()
+  /** Renders run in this context, so that no visitor's asynchronous context reaches one. */
+  readonly #anonymous = new AsyncResource('fastify-isr')
+
+  constructor (queue: RenderQueue) {
+    this.#queue = queue
+  }
+
+  /** Whether the running code is a render. */
+  get isInside (): boolean {
+    return this.#inside.getStore() !== undefined
+  }
+
+  /** The newest flight of a key that has not begun yet, or that fits. */
+  find (key: string, fits: (epoch: number) => boolean): Flight<View, R> | undefined {
+    return this.#flights.get(key)?.findLast(flight => flight.epoch === null || fits(flight.epoch))
+  }
+
+  /** A new flight, which starts when those of its key before it have landed. */
+  start (key: string, plan: FlightPlan, fly: Fly<View, R>): Flight<View, R> {
+    const before = this.#flights.get(key) ?? []
+    let land!: (landing: Promise<Landing<View, R>>) => void
+    const flight = this.#make(key, new Promise(resolve => { land = resolve }), { ...plan, alone: null })
+    this.#flights.set(key, [...before, flight])
+    const takeOff = async (): Promise<Landing<View, R>> => {
+      try {
+        await before.at(-1)?.promise
+        return await fly(flight)
+      } finally {
+        const left = (this.#flights.get(key) ?? []).filter(other => other !== flight)
+        if (left.length === 0) this.#flights.delete(key)
+        else this.#flights.set(key, left)
+      }
+    }
+    land(takeOff())
+    return flight
+  }
+
+  /** A flight that belongs to nobody: not to the render that caused it, either. */
+  startBehind (key: string, plan: FlightPlan, fly: Fly<View, R>): void {
+    this.#inside.run(undefined, () => { this.start(key, plan, fly) })
+  }
+
+  /** A new flight that nobody can join. */
+  async flyAlone (key: string, alone: Alone, fly: Fly<View, R>): Promise<Landing<View, R>> {
+    const ancestors = this.#ancestors()
+    if (ancestors.includes(key)) return circular([...ancestors.slice(0, ancestors.indexOf(key) + 1).reverse(), key])
+    return await fly(this.#make(key, new Promise(() => {}), { since: Infinity, priority: 'visitor', alone }))
+  }
+
+  join (flight: Flight<View, R>, { since, priority }: FlightPlan): void {
+    flight.since = Math.max(flight.since, since)
+    if (priority !== 'visitor') return
+    flight.priority = priority
+    this.#queue.promote(flight.key)
+  }
+
+  /** Waits for a flight; within a render, refuses to wait in a circle. */
+  async land (flight: Flight<View, R>): Promise<Landing<View, R>> {
+    const inside = this.#inside.getStore()
+    if (inside === undefined) return await flight.promise
+    const circle = this.#way(flight.key, inside.key, new Set())
+    if (circle !== null) return circular([inside.key, ...circle])
+    // Those before it as well: it begins when they have landed.
+    for (const other of this.#flights.get(flight.key) ?? []) other.isUrgent = true
+    this.#queue.startNow(flight.key)
+    inside.waitsFor.add(flight.key)
+    try {
+      return await flight.promise
+    } finally {
+      inside.waitsFor.delete(flight.key)
+    }
+  }
+
+  /** Runs the code of a render: inside its flight, outside of everything else. */
+  run<T> (flight: Flight<View, R>, code: () => T): T {
+    return this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
+  }
+
+  #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
+    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), isUrgent: false, ...more }
+  }
+
+  /** The way from one render to another along the renders that wait, or null. */
+  #way (from: string, to: string, seen: Set<string>): string[] | null {
+    if (from === to) return [from]
+    if (seen.has(from)) return null
+    seen.add(from)
+    for (const flight of this.#flights.get(from) ?? []) {
+      for (const next of flight.waitsFor) {
+        const rest = this.#way(next, to, seen)
+        if (rest !== null) return [from, ...rest]
+      }
+    }
+    return null
+  }
+
+  /** Keys of the renders that the running code belongs to, innermost first. */
+  #ancestors (): string[] {
+    const keys: string[] = []
+    for (let flight = this.#inside.getStore() ?? null; flight !== null; flight = flight.parent) keys.push(flight.key)
+    return keys
+  }
+}
+
+function circular (keys: string[]): { type: 'failed', error: Error, response: null } {
+  return { type: 'failed', error: new RenderCycle(keys.join(' → ')), response: null }
+}

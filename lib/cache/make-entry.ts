@@ -1,0 +1,34 @@
+import { createHash } from 'node:crypto'
+import type { Entry } from './entry.js'
+import type { Draft } from './source.js'
+
+export interface EntryFacts {
+  key: string
+  buildId: string
+  epoch: number
+  renderedAt: number
+  jitter: number
+  /** What stands: equal bytes are not encoded a second time. */
+  old: Entry | null
+}
+
+/** Turns a draft into an entry; one way for visitors, regeneration and builds. */
+export async function makeEntry (draft: Draft, { old, ...facts }: EntryFacts): Promise<{ entry: Entry, isRenewed: boolean }> {
+  const hash = createHash('sha256').update(draft.body).digest('base64url')
+  const isRenewed = old !== null && old.hash === hash && sameJson(old.meta, draft.meta) && sameJson(old.tags, draft.tags)
+  const entry: Entry = {
+    ...facts,
+    ttl: draft.ttl,
+    staleWhileRevalidate: draft.staleWhileRevalidate,
+    staleIfError: draft.staleIfError,
+    tags: draft.tags,
+    meta: draft.meta,
+    hash,
+    bodies: isRenewed ? old.bodies : await draft.encode()
+  }
+  return { entry, isRenewed }
+}
+
+function sameJson (a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}

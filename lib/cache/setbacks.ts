@@ -1,0 +1,90 @@
+import { Remembered } from './remembered.js'
+
+/** Back-off after failures (milliseconds). */
+export const BACKOFF_FIRST = 1000
+const BACKOFF_MOST = 30_000
+/** How long the requests after an unstorable answer go live at once (milliseconds). */
+const UNSTORABLE_FOR = 10_000
+/** Answers kept for those who come during a back-off; of older failures only the error is. */
+const MOST_RESPONSES = 100
+
+export interface Failure<R> {
+  /** In a row. */
+  readonly count: number
+  readonly error: Error
+  readonly response: R | null
+  /** Milliseconds until the next try. */
+  readonly retryAfterMs: number
+}
+
+interface Noted<R> {
+  count: number
+  error: Error
+  response: R | null
+}
+
+/**
+ * What went wrong with a key in the last seconds, so that nobody tries the
+ * same again at once: renders that failed, answers that may not be stored.
+ */
+export class Setbacks<R> {
+  readonly #clock: () => number
+  readonly #failed = new Remembered<Noted<R>>()
+  readonly #unstorable = new Remembered<string>()
+  /** The failures whose answers are kept, oldest first. */
+  readonly #answered: Noted<R>[] = []
+
+  constructor (clock: () => number) {
+    this.#clock = clock
+  }
+
+  /** A failure whose back-off is not over. */
+  failure (key: string): Failure<R> | null {
+    const noted = this.#failed.get(key)
+    if (noted === undefined || noted.until <= this.#clock()) return null
+    return { ...noted.value, retryAfterMs: noted.until - this.#clock() }
+  }
+
+  /** How often it has failed in a row, however long ago. */
+  failures (key: string): number {
+    return this.#failed.get(key)?.value.count ?? 0
+  }
+
+  /** Why the last answer may not be stored, while it is not worth another try. */
+  unstorable (key: string): string | null {
+    const noted = this.#unstorable.get(key)
+    return noted !== undefined && noted.until > this.#clock() ? noted.value : null
+  }
+
+  /** Exponential, with jitter; at most the first step for a page that somebody wants new. */
+  noteFailure (key: string, tags: readonly string[], { error, response, isMarked }: { error: Error, response: R | null, isMarked: boolean }): void {
+    const noted: Noted<R> = { count: this.failures(key) + 1, error, response }
+    const step = Math.min(isMarked ? BACKOFF_FIRST : BACKOFF_MOST, BACKOFF_FIRST * 2 ** (noted.count - 1))
+    // Half of the step is jitter, so that instances don't probe together.
+    this.#failed.set(key, { until: this.#clock() + step * (0.5 + Math.random() / 2), tags, value: noted })
+    this.#answered.push(noted)
+    const oldest = this.#answered.length > MOST_RESPONSES ? this.#answered.shift() : undefined
+    if (oldest !== undefined) oldest.response = null
+  }
+
+  noteUnstorable (key: string, tags: readonly string[], reason: string): void {
+    this.#failed.delete(key)
+    this.#unstorable.set(key, { until: this.#clock() + UNSTORABLE_FOR, tags, value: reason })
+  }
+
+  forgive (key: string): void {
+    this.#failed.delete(key)
+    this.#unstorable.delete(key)
+  }
+
+  /** A mark wants everything with this tag new: worth a try at once. */
+  forgiveTagged (tag: string): void {
+    this.#failed.deleteTagged(tag)
+    this.#unstorable.deleteTagged(tag)
+  }
+
+  clear (): void {
+    this.#failed.clear()
+    this.#unstorable.clear()
+  }
+}
