@@ -18,10 +18,17 @@ export async function prewarm (cache: Cache<PageView, Rendered>, pages: readonly
   const budget = cache.memory.maxBytes * FILL
   let next = 0
   let loaded = 0
+  /** Bytes of pages that are being read. */
+  let expected = 0
   const work = async (): Promise<void> => {
     while (next < pages.length && cache.memory.bytes < budget && !isOver()) {
       const page = pages[next++]
-      if (page !== undefined && cache.memory.peek(page.key) === undefined && await cache.load(page.key) !== null) loaded++
+      if (page === undefined || cache.memory.peek(page.key) !== undefined) continue
+      const bytes = page.bytes + (page.encodings.br ?? 0) + (page.encodings.gzip ?? 0)
+      if (cache.memory.bytes + expected + bytes > budget) continue
+      expected += bytes
+      if (await cache.load(page.key) !== null) loaded++
+      expected -= bytes
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, work))
