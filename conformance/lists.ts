@@ -17,8 +17,8 @@ export async function readLists (folder: string): Promise<Lists> {
   return {
     passing: new Set(passing),
     notPassing: new Map(notPassing.map((line) => {
-      const [id = '', ...reason] = line.split(': ')
-      return [id, reason.join(': ').trim()]
+      const [, id = line, reason = ''] = /^(\S+?):(.*)$/.exec(line) ?? []
+      return [id, reason.trim()]
     }))
   }
 }
@@ -32,7 +32,7 @@ async function linesOf (file: string): Promise<string[]> {
 export async function addPassing (folder: string, { passing, notPassing }: Lists, categories: Category[], ids: readonly string[]): Promise<void> {
   const now = new Set([...passing, ...ids])
   await write(folder, PASSING, categories, ({ id }) => now.has(id) ? id : null)
-  await write(folder, NOT_PASSING, categories, ({ id }) => now.has(id) || !notPassing.has(id) ? null : `${id}: ${notPassing.get(id)}`)
+  await write(folder, NOT_PASSING, categories, ({ id }) => ids.includes(id) || !notPassing.has(id) ? null : `${id}: ${notPassing.get(id)}`)
 }
 
 async function write (folder: string, name: string, categories: Category[], lineOf: (test: Test) => string | null): Promise<void> {
