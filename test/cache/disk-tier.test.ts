@@ -364,7 +364,7 @@ t.test('the disk tier', async (t) => {
 })
 
 /** The tier on a file system with faults: per function, the error it ends in. */
-async function faultyDisk (t: Test, root: string, options: Partial<DiskTierOptions> = {}): Promise<TestDisk & { faults: Record<string, string | undefined>, between: { open?: (() => Promise<void>) | undefined } }> {
+async function faultyDisk (t: Test, root: string, { isScanned = true }: { isScanned?: boolean } = {}): Promise<TestDisk & { faults: Record<string, string | undefined>, between: { open?: (() => Promise<void>) | undefined } }> {
   const faults: Record<string, string | undefined> = {}
   const between: { open?: (() => Promise<void>) | undefined } = {}
   const check = (name: string): void => {
@@ -409,12 +409,11 @@ async function faultyDisk (t: Test, root: string, options: Partial<DiskTierOptio
     maxBytes: 1024 * 1024,
     writeBack: true,
     onError: (operation, key, error) => { errors.push({ operation, key, error }) },
-    onWorking: (operation) => { worked.push(operation) },
-    ...options
+    onWorking: (operation) => { worked.push(operation) }
   })
-  disk.open([])
+  if (isScanned) disk.open([])
   await disk.scanned
-  return { disk, errors, worked, faults, between }
+  return { root, disk, errors, worked, faults, between }
 }
 
 t.test('a disk that fails', async (t) => {
@@ -437,6 +436,18 @@ t.test('a disk that fails', async (t) => {
       t.same(worked, ['write'])
       t.equal((await disk.read('/'))?.epoch, 3, 'it recovers without a restart')
     }
+  })
+
+  t.test('while writing, before the first look is over', async (t) => {
+    const { disk, faults } = await faultyDisk(t, t.testdir(), { isScanned: false })
+    await disk.write(makeEntryOf('/', { epoch: 1 }))
+    t.equal(disk.mayHave('/unknown'), true)
+    faults.write = 'ENOSPC'
+    await disk.write(makeEntryOf('/', { epoch: 2 }))
+    t.equal(await disk.read('/'), null)
+    faults.unlink = 'EROFS'
+    await disk.delete('/')
+    t.equal(await disk.read('/'), null)
   })
 
   t.test('while writing a page that is then dropped: its old copy goes, too', async (t) => {

@@ -154,7 +154,7 @@ t.test('the timeout', async (t) => {
 
   t.test('that is over before the render could begin does not begin it', async (t) => {
     const engine = makeEngine({ renderTimeout: 10 })
-    const { disk } = makeDisk(t.testdir())
+    const { disk } = makeDisk(t.testdir(), { writeBack: false })
     const gate = makeGate()
     t.equal(await disk.read('/'), null)
     disk.read = async () => { await gate.opened; return null }
@@ -210,7 +210,7 @@ t.test('a render inside a render', async (t) => {
 
   t.test('waits for one that is on its way into the queue', async (t) => {
     const engine = makeEngine({ concurrency: 1, renderTimeout: 1000 })
-    const { disk } = makeDisk(t.testdir())
+    const { disk } = makeDisk(t.testdir(), { writeBack: false })
     engine.cache.adopt('b1', disk)
     const gate = makeGate()
     // A disk that has to be asked first, and is slow.
@@ -360,7 +360,7 @@ t.test('a visitor who joins background work takes it with him to the front', asy
 
   t.test('from before the queue', async (t) => {
     const { cache, queue } = makeEngine({ concurrency: 1, maxQueue: 1 })
-    const { disk } = makeDisk(t.testdir())
+    const { disk } = makeDisk(t.testdir(), { writeBack: false })
     cache.adopt('b1', disk)
     const read = makeGate()
     disk.mayHave = key => key === '/'

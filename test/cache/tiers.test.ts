@@ -5,19 +5,20 @@ import { entryFile, type DiskTierOptions } from '../../lib/cache/disk-tier.js'
 import { sizeOf, type Entry } from '../../lib/cache/entry.js'
 import { failure, makeDisk, makeEngine, makeEntryOf, makeGate, settle, show, storable, TestPage, textOf, unstorable, until, type Engine, type EngineOptions, type TestDisk } from '../helpers/engine.js'
 
-interface Tiers extends Omit<Engine, 'errors'>, Omit<TestDisk, 'errors'> {
-  root: string
-}
+type Tiers = Omit<Engine, 'errors'> & TestDisk
 
-/** An engine with memory and disk. */
-async function makeTiers (t: Test, { root = t.testdir(), disk = {}, ...options }: EngineOptions & { root?: string, disk?: Partial<DiskTierOptions> } = {}): Promise<Tiers> {
+/** An engine with memory and disk, in the folder of the test or in one below it. */
+async function makeTiers (t: Test, { root, folder = '', disk = {}, ...options }: EngineOptions & { root?: string, folder?: string, disk?: Partial<DiskTierOptions> } = {}): Promise<Tiers> {
+  // Before the folder is asked for: what comes later is torn down earlier, and writes must have ended by then.
+  const opened: TestDisk['disk'][] = []
+  t.teardown(async () => { await opened[0]?.close() })
   const engine = makeEngine(options)
-  const made = makeDisk(root, disk)
+  const made = makeDisk(root ?? path.join(t.testdir(), folder), disk)
+  opened.push(made.disk)
   made.disk.open([])
   await made.disk.scanned
   engine.cache.adopt(made.disk.buildId, made.disk)
-  t.teardown(async () => { await made.disk.close() })
-  return { ...engine, ...made, root }
+  return { ...engine, ...made }
 }
 
 function versions (key: string, more: Parameters<typeof storable>[1] = {}): TestPage {
@@ -68,7 +69,7 @@ t.test('an entry from a clock that is ahead is not fresh for longer than its ttl
 
 t.test('an order that a clock gone back puts below an entry concerns it all the same', async (t) => {
   for (const maxBytes of [1_000_000, 0]) {
-    const tiers = await makeTiers(t, { root: path.join(t.testdir(), String(maxBytes)), maxBytes })
+    const tiers = await makeTiers(t, { folder: String(maxBytes), maxBytes })
     const page = versions('/')
     // Rendered before the clock went back by an hour.
     await tiers.disk.write(makeEntryOf('/', { tags: ['t'], ttl: Infinity, epoch: (tiers.clock.now + 3_600_000) * 1000, renderedAt: tiers.clock.now + 3_600_000 }))
@@ -80,6 +81,7 @@ t.test('an order that a clock gone back puts below an entry concerns it all the 
     await tiers.purge('u')
     t.equal(show(await tiers.cache.get(loaded)), 'rendered: new')
     t.equal(show(await tiers.cache.get(loaded)), 'fresh: new')
+    await tiers.disk.close()
   }
 })
 
@@ -170,6 +172,16 @@ t.test('an order concerns what lies on disk alone', async (t) => {
   t.equal(show(await tiers.cache.get(hard)), 'rendered: v2')
 })
 
+t.test('what is found purged leaves the disk', async (t) => {
+  const tiers = await makeTiers(t)
+  await tiers.cache.get(versions('/'))
+  await until(() => tiers.disk.entries === 1)
+  tiers.cache.memory.clear()
+  await tiers.purge('t')
+  t.equal(await tiers.cache.load('/'), null)
+  await until(() => tiers.disk.entries === 0)
+})
+
 t.test('a purged page leaves the disk', async (t) => {
   const { cache, disk, root, purge } = await makeTiers(t)
   await cache.get(versions('/'))
@@ -241,7 +253,7 @@ function holdNextRead (disk: TestDisk['disk']): { found: Promise<void>, go: () =
 t.test('a slow read of the disk', async (t) => {
   t.test('never puts an older page over a newer one, also when memory has lost the newer one', async (t) => {
     for (const isLost of [true, false]) {
-      const tiers = await makeTiers(t, { root: path.join(t.testdir(), String(isLost)) })
+      const tiers = await makeTiers(t, { folder: String(isLost) })
       const page = versions('/')
       await tiers.cache.get(page)
       await evict(tiers, '/')
@@ -260,7 +272,37 @@ t.test('a slow read of the disk', async (t) => {
       held.go()
       t.equal(show(await visitor), 'fresh: newer')
       t.equal(show(await tiers.cache.get(page)), 'fresh: newer')
+      await tiers.disk.close()
     }
+  })
+
+  t.test('is overtaken by a render that is stored meanwhile', async (t) => {
+    const tiers = await makeTiers(t)
+    const page = versions('/')
+    await tiers.cache.get(page)
+    await until(() => tiers.disk.entries === 1)
+    const encoding = [makeGate(), makeGate()] as const
+    page.answering = () => storable('newer', {
+      ttl: Infinity,
+      encode: async () => {
+        encoding[0].open()
+        await encoding[1].opened
+        return [{ encoding: 'identity', bytes: Buffer.from('newer') }]
+      }
+    })
+    const rendered = tiers.cache.refresh(page)
+    await encoding[0].opened
+    tiers.cache.memory.delete('/')
+    const held = holdNextRead(tiers.disk)
+    const visitor = tiers.cache.get(page)
+    await held.found
+    encoding[1].open()
+    await rendered
+    tiers.cache.memory.delete('/')
+    held.go()
+    t.equal(show(await visitor), 'fresh: newer')
+    t.equal(show(await tiers.cache.get(page)), 'fresh: newer')
+    t.equal(page.renders, 2)
   })
 
   t.test('serves nothing that has been purged meanwhile, and removes nothing that came afterwards', async (t) => {
@@ -294,8 +336,8 @@ t.test('a slow read of the disk', async (t) => {
   })
 
   t.test('of the last build says nothing about this one', async (t) => {
-    const root = t.testdir()
-    const tiers = await makeTiers(t, { root })
+    const tiers = await makeTiers(t)
+    const { root } = tiers
     const page = versions('/')
     await tiers.cache.get(page)
     await evict(tiers, '/')

@@ -162,6 +162,7 @@ export function makeEngine (options: EngineOptions = {}): Engine {
 }
 
 export interface TestDisk {
+  root: string
   disk: DiskTier
   errors: { operation: string, key: string | null, error: NodeJS.ErrnoException }[]
   worked: string[]
@@ -179,7 +180,7 @@ export function makeDisk (root: string, options: Partial<DiskTierOptions> = {}):
     onWorking: (operation) => { worked.push(operation) },
     ...options
   })
-  return { disk, errors, worked }
+  return { root, disk, errors, worked }
 }
 
 export function textOf (entry: Entry): string {
