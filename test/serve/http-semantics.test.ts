@@ -302,16 +302,16 @@ t.test('H16 the encoding that a client accepts', async (t) => {
     [['gzip;q=nonsense'], 'gzip'], [['gzip;q=2'], 'gzip'], [['gzip;q=-1'], 'gzip'], [['gzip;q=0, gzip;q=1'], 'gzip'],
     [['deflate'], undefined], [['zstd, deflate'], undefined], [[',,,'], undefined], [['brx, gzipx'], undefined]
   ]
-  const tags = new Set<string>()
+  const tags = new Map<string | undefined, Set<string | undefined>>()
   for (const [accepts, gets] of cases) {
     const answer = await raw(accepts.map(value => `accept-encoding: ${value}`))
     t.equal(answer.status, 200, accepts.join(' + '))
     t.equal(answer.headers['content-encoding'], gets, accepts.join(' + '))
     t.equal(answer.headers.vary, 'accept-encoding')
     t.equal(answer.headers['content-length'], String(answer.body.length))
-    tags.add(`${gets ?? ''} ${answer.headers.etag ?? ''}`)
+    tags.set(answer.headers.etag, (tags.get(answer.headers.etag) ?? new Set()).add(gets))
   }
-  t.equal(tags.size, 3, 'one tag per coding')
+  t.same([...tags.values()].map(codings => codings.size), [1, 1, 1], 'one tag per coding')
   for (const header of ['identity;q=0', '*;q=0', 'identity;q=0, br;q=0, gzip;q=0', 'deflate, *;q=0', 'gzip;q=0, br;q=0, identity;q=0.0']) {
     for (const method of ['GET', 'HEAD']) {
       const { status, headers } = await rawGet(port, '/page', [`accept-encoding: ${header}`], method)

@@ -24,7 +24,8 @@ t.test('allow-listed query parameters are part of the key, all others are hidden
   t.equal((await get('/list?page=a%20b')).headers['cache-status'], 'fastify-isr; hit')
   t.equal((await get('/list?page=a%26sort%3Dup')).body, '{"page":"a&sort=up"}')
   t.equal((await get('/list?page=%C3%A4')).body, '{"page":"ä"}')
-  t.same(await keys(), ['/list', '/list?page=', '/list?page=%C3%A4', '/list?page=2&sort=up', '/list?page=a%20b', '/list?page=a%26sort%3Dup'])
+  t.equal((await get("/list?page=it's")).body, '{"page":"it\'s"}', 'a sign that URL parsers spell in two ways')
+  t.same(await keys(), ['/list', '/list?page=', '/list?page=%C3%A4', '/list?page=2&sort=up', '/list?page=a%20b', '/list?page=a%26sort%3Dup', "/list?page=it's"])
   t.equal(page.live, 0)
 })
 

@@ -315,3 +315,30 @@ t.test('an onSend hook that spoils a stored answer is put right by the next', as
   }
   await until(() => app.isr.stats().requests.hit === 2)
 })
+
+t.test('what a hook sets before the page belongs to that one request and is not stored', async (t) => {
+  const { get } = await start(t, (app) => {
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.isrRender !== null || request.headers['x-debug'] !== undefined) reply.headers({ 'x-hook': 'set', vary: 'x-debug' })
+    })
+    app.get('/page', { config: { prerender: true } }, async (_request, reply) => reply.headers({ 'x-page': 'stored', vary: 'accept-encoding' }).send('x'))
+  })
+  for (const status of ['fwd=uri-miss; stored', 'hit']) {
+    const answer = await get('/page')
+    t.equal(cacheStatus(answer), status)
+    t.equal(answer.headers['x-hook'], undefined)
+    t.equal(answer.headers['x-page'], 'stored')
+    t.equal(answer.headers.vary, 'accept-encoding')
+  }
+  const debugged = await get('/page', { 'x-debug': '1' })
+  t.equal(debugged.headers['x-hook'], 'set')
+  t.equal(debugged.headers.vary, 'x-debug, accept-encoding')
+})
+
+t.test('what the page sets yields to what a hook says about this request', async (t) => {
+  const { get } = await start(t, (app) => {
+    app.addHook('onRequest', async (request, reply) => { if (request.isrRender === null) reply.header('x-frame-options', 'DENY') })
+    app.get('/page', { config: { prerender: true } }, async (_request, reply) => reply.header('x-frame-options', 'SAMEORIGIN').send('x'))
+  })
+  for (let i = 0; i < 2; i++) t.equal((await get('/page')).headers['x-frame-options'], 'DENY')
+})
