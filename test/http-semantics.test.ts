@@ -524,3 +524,12 @@ t.test('H24 the same bytes have the same ETag, whenever and wherever they are re
   const other = await serve(t, () => 'other')
   t.notOk(etags.get('identity')?.has((await other.ask()).headers.etag ?? ''))
 })
+
+t.test('H22 an ETag of another form than the RFC has gives way to ours', async (t) => {
+  for (const own of ['abc', '"a"b"', '""x', 'w/"x"', '"a b"']) {
+    const { ask } = await serve(t, (_nth, _request, reply) => reply.header('etag', own).type('text/html').send(TEXT), { ttl: 60 })
+    const { headers: { etag = '' } } = await ask({ 'accept-encoding': 'br' })
+    t.match(etag, /^"[\w-]{22}-br"$/, own)
+    t.equal((await ask({ 'accept-encoding': 'br', 'if-none-match': etag })).status, 304)
+  }
+})

@@ -77,7 +77,7 @@ function draftOf (rendered: Rendered, body: Buffer, tags: readonly string[], set
     path: job.page.path,
     status,
     headers: storedHeaders(rendered),
-    etag: text(own(rendered, 'etag')) || null,
+    etag: readEtag(text(own(rendered, 'etag'))),
     date: job.date,
     age: initialAge(text(own(rendered, 'age'))),
     vary: ownVary(rendered)
@@ -103,6 +103,11 @@ function initialAge (age: string): number {
 
 /** What a number of seconds that is too large to keep stands for (section 1.2.2). */
 const MAX_AGE = 2 ** 31
+
+/** A tag of another form (RFC 9110 section 8.8.3) would never match: ours is used then. */
+function readEtag (value: string): string | null {
+  return /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/.test(value) ? value : null
+}
 
 function ttlOf ({ job, status }: Rendered, page: RenderedPage): number {
   if (job.ttl !== null) return job.ttl
