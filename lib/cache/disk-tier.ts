@@ -119,7 +119,10 @@ export class DiskTier {
     } catch (error) {
       const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
       if (!isMissing) this.#failed('read', key, error as Error)
-      if (isMissing || error instanceof BadEntry) await this.#giveUp(name, known)
+      // Unless something else has been written there since.
+      const isThat = !this.#pending.has(name) && this.#find(name) === known
+      if (isThat && isMissing) this.#forget(name)
+      if (isThat && error instanceof BadEntry) await this.#giveUp(name)
       return null
     }
   }
@@ -175,9 +178,8 @@ export class DiskTier {
     return this.#built.get(name) ?? this.#extra.get(name)
   }
 
-  /** Removes what could not be read, unless something else has been written there since. */
-  async #giveUp (name: string, known: Known | undefined): Promise<void> {
-    if (this.#pending.has(name) || this.#find(name) !== known) return
+  /** Removes what is no entry. */
+  async #giveUp (name: string): Promise<void> {
     this.#forget(name)
     if (this.#options.writeBack) await this.#inOrder(name, null, () => this.#unlink(name).catch(() => {}))
     else this.#distrusted.add(name)

@@ -220,6 +220,11 @@ t.test('the disk tier', async (t) => {
     t.equal(await disk.read('/'), null)
     t.equal(disk.mayHave('/'), false)
     t.same(errors, [])
+
+    const reading = makeDisk(root, { writeBack: false })
+    t.equal(await reading.disk.read('/late'), null)
+    await disk.write(makeEntryOf('/late'))
+    t.ok(await reading.disk.read('/late'), 'what was not there yet, when nobody had looked, may be there now')
   })
 
   t.test('takes an unreadable entry for a miss, reports it once and removes it', async (t) => {
