@@ -4,7 +4,7 @@ import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
 import { parseHttpDate } from './conditional.js'
-import { isOwned, metaOf, type PageMeta } from './page.js'
+import { isOwned, metaOf, NOT_STORED, type PageMeta } from './page.js'
 import type { PageRoute, Registry } from './registry.js'
 import { isAutomatic } from './tags.js'
 
@@ -57,6 +57,7 @@ const DEFAULT_CACHE_CONTROL = 'public, max-age=0, must-revalidate'
 export function prepareView (entry: Entry, registry: Registry, settings: Settings): PageView {
   const meta = metaOf(entry)
   checkMeta(meta)
+  checkSent(entry, meta)
   const route = registry.get(meta.route)
   if (route === undefined) throw new BadEntry(`there is no route ${meta.route}`)
   if (meta.status !== 200 && route.policy.statuses[meta.status] === undefined) throw new BadEntry(`status ${meta.status} may not be stored`)
@@ -104,15 +105,21 @@ function checkMeta (meta: PageMeta): void {
     Array.isArray(meta.vary) && meta.vary.every(name => typeof name === 'string') &&
     Array.isArray(meta.headers) && meta.headers.every(header => Array.isArray(header) && header.length === 2)
   if (!isRight) throw new BadEntry('metadata of another shape')
+}
+
+/** Everything that goes into a header. */
+function checkSent (entry: Entry, meta: PageMeta): void {
   try {
     for (const [name, value] of meta.headers) {
       validateHeaderName(name)
       validateHeaderValue(name, value)
     }
-    for (const value of [meta.etag, meta.date, ...meta.vary]) if (value !== null) validateHeaderValue('x', value)
+    for (const value of [meta.etag, meta.date, ...meta.vary, entry.hash, ...entry.bodies.map(body => body.encoding)]) if (value !== null) validateHeaderValue('x', value)
   } catch (cause) {
     throw new BadEntry('a header that can not be sent', { cause })
   }
+  const foreign = meta.headers.find(([name]) => NOT_STORED.has(name.toLowerCase()))
+  if (foreign !== undefined) throw new BadEntry(`the header ${foreign[0]} is never stored`)
 }
 
 /** What the settings no longer prepare is not sent either, unless the handler made it: then there is nothing else. */
