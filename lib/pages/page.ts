@@ -45,22 +45,28 @@ export function isOwned (name: string): boolean {
   return name.startsWith('content-') && !name.startsWith('content-security-policy')
 }
 
-/** Tags of a page that are known before it is rendered. */
-export function knownTags (route: PageRoute, page: PageKey): string[] {
+/** Tags of a page that are known before it is rendered, and what went wrong with those of the policy. */
+export function knownTags (route: PageRoute, page: PageKey): { tags: string[], error: Error | null } {
   const { tags } = route.policy
-  const own = typeof tags === 'function' ? tags({ ...page.params }) : tags ?? []
-  return [ALL_TAG, routeTag(route.pattern), pathTag(page.path), ...(page.hasQuery ? [keyTag(page.url)] : []), ...own.map(tag => checkTag(tag, ` (route ${route.pattern})`))]
+  const automatic = [ALL_TAG, routeTag(route.pattern), pathTag(page.path), ...(page.hasQuery ? [keyTag(page.url)] : [])]
+  try {
+    const own = typeof tags === 'function' ? tags({ ...page.params }) : tags ?? []
+    return { tags: [...automatic, ...own.map(tag => checkTag(tag, ` (route ${route.pattern})`))], error: null }
+  } catch (error) {
+    // Visitors choose the params: a function that trips over them must not cost them the answer.
+    return { tags: automatic, error: error as Error }
+  }
 }
 
 /** Judges a render: a page to store, an answer that may not be stored, or a failure. */
-export function judge (rendered: Rendered, tags: readonly string[], settings: Settings, quality?: Quality): { outcome: Outcome<Rendered>, unstorable?: Unstorable } {
+export function judge (rendered: Rendered, { tags, error }: ReturnType<typeof knownTags>, settings: Settings, quality?: Quality): { outcome: Outcome<Rendered>, unstorable?: Unstorable } {
   if (isFailure(rendered.status) && !rendered.job.isMisrouted) {
-    const error = new RenderStatus(rendered.job.page.key, rendered.status)
+    const failure = new RenderStatus(rendered.job.page.key, rendered.status)
     // What the handler answered, also where only the error is left of its answer.
-    error.statusCode = rendered.status
-    return { outcome: { type: 'failure', error, response: rendered } }
+    failure.statusCode = rendered.status
+    return { outcome: { type: 'failure', error: failure, response: rendered } }
   }
-  const unstorable = whyUnstorable(rendered, settings)
+  const unstorable = whyUnstorable(rendered, settings) ?? (error === null ? null : { reason: 'tags', fix: `its tags can't be told: ${error.message}` })
   if (unstorable !== null || rendered.body === null) {
     return { outcome: { type: 'unstorable', reason: unstorable?.reason ?? 'max-bytes', response: rendered }, ...(unstorable === null ? {} : { unstorable }) }
   }

@@ -143,6 +143,15 @@ export function restore (reply: FastifyReply, payload: unknown): unknown {
   return sent.body ?? null
 }
 
+/** An error takes the place of a page, because a hook threw: nothing of the page may describe it. */
+export function withdraw (reply: FastifyReply): void {
+  const sent = sentOf(reply)
+  if (sent?.type !== 'page') return
+  for (const name of Object.keys(sent.headers)) if (name !== 'vary') reply.removeHeader(name)
+  reply.header('cache-control', 'no-store')
+  remember(reply, { type: 'failure' })
+}
+
 /** Marks a request as one that the live handler answers. */
 export function goLive (reply: FastifyReply, status: string, isPrivate: boolean, settings: Settings): void {
   if (settings.cacheStatus) reply.header('cache-status', `fastify-isr; ${status}`)

@@ -8,7 +8,7 @@ import { makeBypass } from './bypass.js'
 import { keyOf, type PageKey } from './key.js'
 import type { DeclaredRoute, PageRoute } from './registry.js'
 import { enterRender, jobOf, type Rendered } from './render.js'
-import { goLive, hitStatus, restore, sendFailure, sendPage, sendRendered } from './respond.js'
+import { goLive, hitStatus, restore, sendFailure, sendPage, sendRendered, withdraw } from './respond.js'
 import { pageSource, type SourceContext } from './source.js'
 import type { PageView } from './view.js'
 
@@ -78,6 +78,11 @@ export class PageServer {
       job.date = (reply.getHeader('date') as string | undefined) ?? null
       done(null, payload)
     }
+    const onError = (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: () => void): void => {
+      withdraw(reply)
+      done()
+    }
+    declared.onError = [...[declared.onError ?? []].flat(), onError]
     declared.onRequest = [...[declared.onRequest ?? []].flat(), serve]
     declared.onSend = [...[declared.onSend ?? []].flat(), onSend]
   }
@@ -116,6 +121,8 @@ export class PageServer {
       }
     }
     const answer = await this.#cache.get(source)
+    // Fastify's handlerTimeout may have answered in the meantime.
+    if (exchange.reply.sent) return
     if (answer.kind === 'held' && answer.held.view.route !== route) return this.#liveBeside(exchange, page)
     if (admission === 'onDemand' && answer.kind === 'held') route.paths.use(page.key)
     this.#sendAnswer(exchange, page, answer)
@@ -129,6 +136,7 @@ export class PageServer {
   /** `enabled: false`: a new anonymous render for every request, nothing kept. */
   async #renderOnly (exchange: Exchange, page: PageKey): Promise<void> {
     const landing = await this.#cache.renderAlone(pageSource(this.#context, exchange.route, page, { reason: 'disabled' }))
+    if (exchange.reply.sent) return
     if (landing.type === 'unstorable') return this.#sendUnstorable(exchange, page, landing)
     if (landing.type === 'failed') return this.#sendFailed(exchange, page, { ...landing, retryAfterMs: 0 })
     this.#count(exchange, page, { outcome: 'bypass', source: 'render', detail: 'disabled' })

@@ -26,14 +26,14 @@ export interface SourceOptions {
 /** How a page is made; the same for a build, a cold visit and a regeneration. */
 export function pageSource (context: SourceContext, route: PageRoute, page: PageKey, options: SourceOptions = {}): Source<Rendered> {
   const { app, settings, log } = context
-  const tags = knownTags(route, page)
+  const known = knownTags(route, page)
   return {
     key: page.key,
-    tags,
+    tags: known.tags,
     jitter: options.jitter ?? false,
     async render ({ reason, signal }) {
       const rendered = await render({ app, settings, route, page, reason: options.reason ?? reason, signal })
-      const { outcome, unstorable } = judge(rendered, tags, settings, options.quality)
+      const { outcome, unstorable } = judge(rendered, known, settings, options.quality)
       if (unstorable !== undefined) warnOnce(log, route, page, unstorable)
       return outcome
     },

@@ -8,6 +8,9 @@ export interface Unstorable {
   fix: string | null
 }
 
+/** Codings of a handler's own that clients can name in Accept-Encoding. */
+const CODINGS = new Set(['', 'identity', 'br', 'gzip', 'deflate', 'zstd'])
+
 /** Statuses that say nothing about the page: the old one stays. */
 export function isFailure (status: number): boolean {
   return status >= 500 || status === 408 || status === 429
@@ -33,6 +36,8 @@ export function whyUnstorable (rendered: Rendered, settings: Settings): Unstorab
   if (/(?:^|[\s,])(?:private|no-store|no-cache)(?:$|[\s,=])/.test(cacheControl)) return { reason: 'cache-control', fix: null }
   const undeclared = undeclaredVary(rendered)
   if (undeclared !== null) return { reason: 'vary', fix: `the answer varies on '${undeclared}'; declare it in the policy's vary, or remove it from Vary` }
+  const encoding = text(own(rendered, 'content-encoding')).trim().toLowerCase()
+  if (!CODINGS.has(encoding)) return { reason: 'content-encoding', fix: `the content-encoding '${encoding}' can't be negotiated with clients` }
   if (hasNonce(rendered)) return { reason: 'nonce', fix: 'the Content-Security-Policy holds a nonce, which all visitors would share; use hashes, or external scripts' }
   if (status >= 300 && status < 400 && !isOwnLocation(text(headers.location), settings)) {
     return { reason: 'location', fix: 'a stored redirect must lead to a path or to the origin of baseUrl' }

@@ -67,6 +67,8 @@ t.test('what is rendered well but not stored, and runs live from then on', async
     'a nonce in the header': { answer: (_n, _q, reply) => reply.header('content-security-policy', "script-src 'nonce-abc'").send('x'), status: 200, reason: 'nonce', isWarned: true },
     'a nonce in the page': { answer: (_n, _q, reply) => reply.type('text/html').send('<meta http-equiv="Content-Security-Policy" content="script-src \'nonce-abc\'">'), status: 200, reason: 'nonce', isWarned: true },
     'a nonce in the page, escaped': { answer: (_n, _q, reply) => reply.type('text/html').send("<META content='script-src &#39;nonce-abc&#39;' http-equiv='content-security-policy'>"), status: 200, reason: 'nonce', isWarned: true },
+    'a coding that nobody can ask for': { answer: (_n, _q, reply) => reply.header('content-encoding', 'utf-8').send('x'), status: 200, reason: 'content-encoding', isWarned: true },
+    'several codings': { answer: (_n, _q, reply) => reply.header('content-encoding', 'gzip, br').send('x'), status: 200, reason: 'content-encoding', isWarned: true },
     'reply.raw': { answer: (_n, _q, reply) => { reply.hijack(); reply.raw.end('x') }, status: 200, reason: 'raw', isWarned: true },
     'too large': { answer: () => 'x'.repeat(101), status: 200, reason: 'max-bytes', isWarned: true }
   }
@@ -321,4 +323,51 @@ t.test('what a handler does after its render was given up harms nobody', async (
     t.equal((await get('/page')).statusCode, 504, 'the failure stands')
     t.equal(app.isr.stats().memory.entries, 0)
   }
+})
+
+t.test('tags that can not be told cost no visitor his answer: the page is not stored, and one warning says why', async (t) => {
+  const authors: Record<string, string> = { a: 'ann' }
+  const { get, warnings, app } = await start(t, (app) => {
+    app.get('/posts/:slug', { config: { prerender: { onDemand: true, tags: ({ slug = '' }) => [authors[slug]?.toUpperCase() ?? fail(slug)] } } },
+      async (request, reply) => (request.params as { slug: string }).slug === 'a' ? 'there' : await reply.code(404).send('none'))
+    app.get('/nonsense', { config: { prerender: { tags: () => 5 as unknown as string[] } } }, async () => 'x')
+  })
+  function fail (slug: string): never { throw new Error(`no post ${slug}`) }
+  t.equal(cacheStatus(await get('/posts/a')), 'fwd=uri-miss; stored')
+  t.equal((await get('/posts/b')).statusCode, 404)
+  for (let i = 0; i < 2; i++) t.equal((await get('/nonsense')).body, 'x')
+  t.equal(warnings().length, 1)
+  t.match(warnings()[0], /route GET \/nonsense can't be stored: its tags can't be told/)
+  t.same((await app.isr.refresh({ all: true })).pages.map(({ path, outcome }) => `${path} ${outcome}`).sort(), ['/nonsense unstorable', '/posts/a renewed'])
+})
+
+t.test("Fastify's own timeout may answer before the render has ended", async (t) => {
+  for (const enabled of [true, false]) {
+    const gate = makeGate()
+    const page = counted(async () => { await gate.opened; return 'late' })
+    const { get, app, logs } = await start(t, (app) => { app.get('/page', { handlerTimeout: 20, config: { prerender: true } }, page) }, { isr: { enabled } })
+    t.equal((await get('/page')).statusCode, 503)
+    gate.open()
+    await until(() => app.isr.stats().renders.running === 0)
+    await settle()
+    const ofVisitor = logs.filter(({ reqId, err }) => reqId === 'req-1' && JSON.stringify(err ?? '').includes('already sent'))
+    t.same(ofVisitor, [])
+  }
+})
+
+t.test('an error in a hook takes nothing over from the page that it replaces', async (t) => {
+  const { get } = await start(t, (app) => {
+    app.addHook('onSend', async (request, _reply, payload) => {
+      if (request.headers['x-fail'] !== undefined) throw new Error('a broken hook')
+      return payload
+    })
+    app.get('/page', { config: { prerender: true } }, async (_request, reply) => reply.type('text/html').send('text '.repeat(1000)))
+  })
+  await get('/page')
+  const failed = await get('/page', { 'x-fail': '1', 'accept-encoding': 'br' })
+  t.equal(failed.statusCode, 500)
+  t.equal(failed.json<{ message: string }>().message, 'a broken hook')
+  t.equal(failed.headers['cache-control'], 'no-store')
+  for (const name of ['etag', 'age', 'content-encoding', 'cache-status']) t.equal(failed.headers[name], undefined, name)
+  t.equal(cacheStatus(await get('/page')), 'hit')
 })
