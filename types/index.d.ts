@@ -192,6 +192,10 @@ export interface RenderedPage {
 export type TargetItem =
   /** A pathname hits all its variants; with a query, that key. */
   | { path: string }
+  /** A path and everything below it: `/blog` means `/blog` and `/blog/a`, not `/blogger`. */
+  | { prefix: string }
+  /** Everything with this tag. */
+  | { tag: string }
   /** A route pattern as it was declared, prefix included. */
   | { route: string }
   | { all: true }

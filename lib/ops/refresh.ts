@@ -5,6 +5,7 @@ import type { KnownPages } from '../pages/known.js'
 import type { Matcher } from '../pages/matcher.js'
 import type { PageRoute, Registry } from '../pages/registry.js'
 import type { Rendered } from '../pages/render.js'
+import { knownTags } from '../pages/page.js'
 import { pageSource, type SourceContext } from '../pages/source.js'
 import { readTargets, type CheckedTarget } from '../pages/targets.js'
 import type { PageView } from '../pages/view.js'
@@ -55,14 +56,19 @@ function * pagesOf (context: RefreshOptions, target: CheckedTarget): Generator<W
     return
   }
   for (const route of context.registry.routes) {
-    if ('route' in item && route.pattern !== item.route) continue
     const built = route.path.isStatic ? route.path.build({}) : null
-    if (built !== null && 'path' in built) yield * pagesAt(context, built.path)
-    for (const path of route.paths) yield * pagesAt(context, path)
+    for (const path of built !== null && 'path' in built ? [built.path] : route.paths) {
+      for (const wanted of pagesAt(context, path)) if (isMeant(target, wanted)) yield wanted
+    }
   }
   for (const page of context.known) {
     if (target.matches(page)) yield * pagesAt(context, page.key.split(' ')[0] ?? page.path)
   }
+}
+
+/** A page that was never rendered has the tags that are known without. */
+function isMeant (target: CheckedTarget, { route, page }: Wanted): boolean {
+  return target.matches({ key: page.key, path: page.path, route: route.pattern, tags: knownTags(route, page).tags, built: null })
 }
 
 function * pagesAt ({ matcher }: RefreshOptions, url: string): Generator<Wanted> {

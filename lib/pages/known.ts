@@ -10,6 +10,7 @@ export interface KnownPage {
   readonly path: string
   /** Pattern of its route. */
   readonly route: string
+  readonly tags: readonly string[]
   /** Its row of the last build, if it was built. */
   readonly built: ManifestPage | null
 }
@@ -39,16 +40,20 @@ export class KnownPages {
 
   get (key: string): KnownPage | null {
     const built = this.#built.get(key)
-    if (built !== undefined) return { key, path: built.path, route: built.route, built }
+    if (built !== undefined) return knownFrom(built)
     const held = this.#cache.memory.peek(key)
-    return held === undefined ? null : { key, path: metaOf(held.entry).path, route: held.view.route.pattern, built: null }
+    return held === undefined ? null : { key, path: metaOf(held.entry).path, route: held.view.route.pattern, tags: held.entry.tags, built: null }
   }
 
   * [Symbol.iterator] (): IterableIterator<KnownPage> {
-    for (const built of this.#built.values()) yield { key: built.key, path: built.path, route: built.route, built }
+    for (const built of this.#built.values()) yield knownFrom(built)
     for (const key of this.#cache.memory.keys()) {
       const page = this.#built.has(key) ? null : this.get(key)
       if (page !== null) yield page
     }
   }
+}
+
+function knownFrom (built: ManifestPage): KnownPage {
+  return { key: built.key, path: built.path, route: built.route, tags: built.tags, built }
 }

@@ -6,7 +6,7 @@ import { isSeconds, show, type Settings } from '../options.js'
 import { encodeBodies, type Quality } from './encode.js'
 import type { Headers, Rendered } from './render.js'
 import { isFailure, isPerRequest, own, ownVary, text, whyUnstorable, type Unstorable } from './storable.js'
-import { ALL_TAG, checkTag, keyTag, pathTag, routeTag } from './tags.js'
+import { ALL_TAG, checkTag, keyTag, pathTag, prefixesOf, prefixTag, routeTag } from './tags.js'
 import type { PageKey } from './key.js'
 import type { PageRoute } from './registry.js'
 
@@ -40,6 +40,11 @@ export const NOT_STORED: ReadonlySet<string> = new Set([
   'date', 'age', 'etag', 'vary', 'cache-status', 'content-length', 'accept-ranges'
 ])
 
+/** A page open to every origin says so on each answer; any other origin is one visitor's. */
+export function mayBeStored (name: string, value: unknown): boolean {
+  return !NOT_STORED.has(name) || (name === 'access-control-allow-origin' && value === '*')
+}
+
 /** Headers that describe the stored bytes: on a hit they win over what hooks set. A security policy is no description. */
 export function isOwned (name: string): boolean {
   return name.startsWith('content-') && !name.startsWith('content-security-policy')
@@ -48,7 +53,7 @@ export function isOwned (name: string): boolean {
 /** Tags of a page that are known before it is rendered, and what went wrong with those of the policy. */
 export function knownTags (route: PageRoute, page: PageKey): { tags: string[], error: Error | null } {
   const { tags } = route.policy
-  const automatic = [ALL_TAG, routeTag(route.pattern), pathTag(page.path), ...(page.hasQuery ? [keyTag(page.url)] : [])]
+  const automatic = [ALL_TAG, routeTag(route.pattern), pathTag(page.path), ...prefixesOf(page.path).map(prefixTag), ...(page.hasQuery ? [keyTag(page.url)] : [])]
   try {
     const own = typeof tags === 'function' ? tags({ ...page.params }) : tags ?? []
     return { tags: [...automatic, ...own.map(tag => checkTag(tag, ` (route ${route.pattern})`))], error: null }
@@ -130,7 +135,7 @@ function storedHeaders ({ job, headers }: Rendered): [string, string][] {
   const named = new Set(text(headers.connection).toLowerCase().split(',').map(name => name.trim()))
   return Object.entries(headers as Headers)
     .filter(([name, value]) => {
-      if (NOT_STORED.has(name) || named.has(name)) return false
+      if (!mayBeStored(name, value) || named.has(name)) return false
       // They describe the stored bytes, whoever set them.
       if (isOwned(name)) return true
       return !isPerRequest(job.snapshot, name, value) && (policy.headers === undefined || policy.headers(name))

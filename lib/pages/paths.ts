@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { PathSource } from '../../types/index.js'
 import { InvalidPaths } from '../errors.js'
 import { show } from '../options.js'
@@ -66,6 +67,8 @@ export class RoutePaths {
   readonly #onEvict: (key: string) => void
   /** Least recently used first. */
   readonly #onDemand = new Set<string>()
+  /** A list is everybody's: the visitor who causes it lends it no asynchronous context. */
+  readonly #anonymous = new AsyncResource('fastify-isr')
   #built: ReadonlySet<string> = new Set()
   #listed: ReadonlySet<string> = new Set()
   #relistedAt = -Infinity
@@ -138,7 +141,7 @@ export class RoutePaths {
     if (this.#policy.paths === undefined || this.#relisting !== null) return
     if (this.#clock() - this.#relistedAt < RELIST_AFTER) return
     this.#relistedAt = this.#clock()
-    this.#relisting = this.relistNow().catch(this.#onError).finally(() => { this.#relisting = null })
+    this.#relisting = this.#anonymous.runInAsyncScope(() => this.relistNow()).catch(this.#onError).finally(() => { this.#relisting = null })
   }
 
   async relistNow (): Promise<void> {

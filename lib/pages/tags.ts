@@ -10,6 +10,18 @@ export const ALL_TAG = `${AUTOMATIC}all`
 export const pathTag = (path: string): string => `${AUTOMATIC}path:${path}`
 export const keyTag = (key: string): string => `${AUTOMATIC}key:${key}`
 export const routeTag = (pattern: string): string => `${AUTOMATIC}route:${pattern}`
+export const prefixTag = (prefix: string): string => `${AUTOMATIC}prefix:${prefix}`
+
+/** A prefix ends where a segment does: `/blog` means `/blog` and `/blog/a`, not `/blogger`. */
+export function trimPrefix (prefix: string): string {
+  return prefix.length > 1 && prefix.endsWith('/') ? prefix.slice(0, -1) : prefix
+}
+
+/** A path and those it lies below, so that an order for a prefix is one mark. */
+export function prefixesOf (path: string): string[] {
+  const segments = trimPrefix(path).split('/').slice(1)
+  return ['/', ...segments.filter(segment => segment !== '').map((_, index) => `/${segments.slice(0, index + 1).join('/')}`)]
+}
 
 export function isAutomatic (tag: string): boolean {
   return tag.startsWith(AUTOMATIC)

@@ -4,7 +4,7 @@ import { InvalidTarget } from '../errors.js'
 import { show } from '../options.js'
 import type { KnownPage } from './known.js'
 import { isCanonicalPath } from './path-pattern.js'
-import { ALL_TAG, keyTag, pathTag, routeTag } from './tags.js'
+import { ALL_TAG, checkTag, keyTag, pathTag, prefixesOf, prefixTag, routeTag, trimPrefix } from './tags.js'
 
 const MOST_TARGETS = 1000
 
@@ -23,15 +23,33 @@ export function readTargets (target: Target): CheckedTarget[] {
 }
 
 function readTarget (item: unknown): CheckedTarget {
-  const forms = "{ path: '/about' }, { route: '/blog/:slug' } or { all: true }"
+  const forms = "{ path: '/about' }, { prefix: '/blog' }, { tag: 'blog' }, { route: '/blog/:slug' } or { all: true }"
   if (!isRecord(item) || Object.keys(item).length !== 1) throw new InvalidTarget(`it must be one of ${forms}, got ${show(item)}`)
   if (item.all === true) return { item: { all: true }, tag: ALL_TAG, matches: () => true }
   if (typeof item.route === 'string') {
     const { route } = item
     return { item: { route }, tag: routeTag(route), matches: page => page.route === route }
   }
+  if (typeof item.tag === 'string') return readTagTarget(item.tag)
+  if (typeof item.prefix === 'string') return readPrefixTarget(item.prefix)
   if (typeof item.path === 'string') return readPathTarget(item.path)
   throw new InvalidTarget(`it must be one of ${forms}`)
+}
+
+function readTagTarget (text: string): CheckedTarget {
+  let tag: string
+  try {
+    tag = checkTag(text)
+  } catch (cause) {
+    throw new InvalidTarget((cause as Error).message, { cause })
+  }
+  return { item: { tag }, tag, matches: page => page.tags.includes(tag) }
+}
+
+function readPrefixTarget (text: string): CheckedTarget {
+  if (!isCanonicalPath(text)) throw new InvalidTarget(`${show(text)} is no canonical path`)
+  const prefix = trimPrefix(text)
+  return { item: { prefix }, tag: prefixTag(prefix), matches: page => prefixesOf(page.path).includes(prefix) }
 }
 
 /** A pathname means all its variants; with a query, that key. */

@@ -4,7 +4,7 @@ import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
 import { parseHttpDate } from './conditional.js'
-import { isOwned, metaOf, NOT_STORED, type PageMeta } from './page.js'
+import { isOwned, mayBeStored, metaOf, type PageMeta } from './page.js'
 import type { PageRoute, Registry } from './registry.js'
 import { isAutomatic } from './tags.js'
 
@@ -118,7 +118,7 @@ function checkSent (entry: Entry, meta: PageMeta): void {
   } catch (cause) {
     throw new BadEntry('a header that can not be sent', { cause })
   }
-  const foreign = meta.headers.find(([name]) => NOT_STORED.has(name.toLowerCase()))
+  const foreign = meta.headers.find(([name, value]) => !mayBeStored(name.toLowerCase(), value))
   if (foreign !== undefined) throw new BadEntry(`the header ${foreign[0]} is never stored`)
 }
 
