@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import t from 'tap'
 import type { RoutePolicy } from '../../lib/index.js'
 import { cacheStatus, counted, rawGet, settle, start, until, WARN, type Counted, type Site, type SiteOptions } from '../helpers/app.js'
@@ -165,6 +166,18 @@ t.test('paths that fail, or give nonsense, keep the last list and are reported',
     await until(() => errors().length === i + 1, `a report of ${String(next)}`)
     t.equal(cacheStatus(await get('/blog/a')), 'hit')
   }
+})
+
+t.test('the asynchronous context of the visitor who causes a new list does not reach it', async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const { get } = await start(t, (app) => {
+    app.addHook('onRequest', async () => { storage.enterWith('a visitor') })
+    app.get('/blog/:slug', { config: { prerender: { paths: async () => { seen.push(storage.getStore()); return [] } } } }, counted())
+  })
+  await get('/blog/a')
+  await until(() => seen.length === 1)
+  t.same(seen, [undefined])
 })
 
 t.test('revalidating a route asks for its paths again', async (t) => {

@@ -265,6 +265,13 @@ t.test('headers of one connection or one visitor are not stored', async (t) => {
   t.equal(app.isr.stats().requests.hit, 1)
 })
 
+t.test('a page open to all origins says so on each answer; any other origin is for hooks to name', async (t) => {
+  for (const [origin, stored] of [['*', '*'], ['https://a.example', undefined], ['null', undefined]] as const) {
+    const { get } = await site(t, (_n, _q, reply) => reply.header('access-control-allow-origin', origin).send({ open: true }))
+    for (let i = 0; i < 2; i++) t.equal((await get('/page')).headers['access-control-allow-origin'], stored)
+  }
+})
+
 t.test("a policy's headers function decides which headers are stored", async (t) => {
   const { get } = await site(t, (_n, _q, reply) => reply.headers({ 'x-a': '1', 'x-b': '2' }).type('text/html').send('x'), { headers: name => name !== 'x-b' })
   await get('/page')

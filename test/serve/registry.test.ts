@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
 import isr, { type IsrOptions, type RoutePolicy } from '../../lib/index.js'
-import { cacheStatus, counted, start, TestClock } from '../helpers/app.js'
+import { cacheStatus, counted, start, TestClock, until } from '../helpers/app.js'
 
 async function bare (t: Parameters<typeof start>[0], options: IsrOptions = {}): Promise<FastifyInstance> {
   const app = Fastify()
@@ -69,6 +69,40 @@ t.test('prefixes and nested plugins', async (t) => {
   }
   for (const path of ['/blog', '/blog/post', '/blog/inner/deep', '/shop/', '/docs']) t.equal(cacheStatus(await get(path)), 'hit', path)
   t.equal((await app.isr.refresh({ route: '/blog/post' })).pages.length, 1)
+})
+
+t.test('the plugin works inside an encapsulated app, as command lines load it', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  let inner!: FastifyInstance
+  await app.register(async (instance) => {
+    inner = instance
+    await instance.register(isr, { disk: false })
+    instance.get('/page', { config: { prerender: true } }, handler)
+  }, { prefix: '/site' })
+  app.get('/outside', { config: { prerender: true } }, handler)
+  await app.ready()
+  t.equal(cacheStatus(await app.inject('/site/page')), 'fwd=uri-miss; stored')
+  t.equal(cacheStatus(await app.inject('/site/page')), 'hit')
+  t.equal(cacheStatus(await app.inject('/outside')), '')
+  t.equal((await inner.isr.refresh({ path: '/site/page' })).pages[0]?.outcome, 'renewed')
+})
+
+t.test('what needs a ready app works as soon as it is, in every way to learn of it', async (t) => {
+  const outcomes: unknown[] = []
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(isr, { disk: false })
+  app.get('/page', { config: { prerender: true } }, handler)
+  const refresh = async (): Promise<void> => { outcomes.push((await app.isr.refresh({ path: '/page' })).pages[0]?.outcome) }
+  app.addHook('onListen', refresh)
+  const byCallback = new Promise<void>((resolve, reject) => { app.ready((error) => { if (error === null) refresh().then(resolve, reject); else reject(error) }) })
+  await app.ready()
+  await refresh()
+  await byCallback
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await until(() => outcomes.length === 3)
+  t.notOk(outcomes.includes(undefined))
 })
 
 t.test('encapsulated plugins keep their own hooks and decorators in a render', async (t) => {
