@@ -23,6 +23,18 @@ export const InvalidTtl = createError<[string]>(
   'FST_ISR_ERR_INVALID_TTL', 'a ttl must be a number of seconds, 0 or more, got %s', 500, TypeError)
 export const InvalidPaths = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_PATHS', 'route %s: paths: %s')
+export const InvalidData = createError<[string, string, string, string]>(
+  'FST_ISR_ERR_DATA', "%s: '%s' must be %s, got %s", 500, TypeError)
+export const InvalidDataKey = createError<[string, string]>(
+  'FST_ISR_ERR_DATA_KEY', "data '%s': no key can be made of these arguments: %s", 500, TypeError)
+export const UnstorableValue = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_DATA_VALUE', "data '%s': this value can't be kept: %s")
+export const DataTimeout = createError<[string, number]>(
+  'FST_ISR_ERR_DATA_TIMEOUT', "data '%s': the fetch took longer than its timeout (%d ms)", 504)
+export const NothingToRenew = createError<[string]>(
+  'FST_ISR_ERR_DATA_NOT_MODIFIED', "data '%s': notModified() was called although there is no old value")
+export const ApplyFailed = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_DATA_APPLY', "data '%s': apply failed: %s")
 export const NotReady = createError<[string]>(
   'FST_ISR_ERR_NOT_READY', '%s() needs a ready app: call it after `await app.ready()`, or in an onListen hook; awaited in onReady it would wait for itself')
 export const BuildRunning = createError(

@@ -11,6 +11,10 @@ import { Cache } from './cache/cache.js'
 import { RenderQueue } from './cache/render-queue.js'
 import { LocalCoordinator } from './cluster/local.js'
 import { MarkLog } from './cluster/mark-log.js'
+import { cached } from './data/cached.js'
+import { DataCache } from './data/data-cache.js'
+import { dataHook } from './data/hook.js'
+import { prepareDatum, type Datum } from './data/value.js'
 import { AlreadyRegistered, BuildRunning, InvalidTarget, NotReady } from './errors.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
@@ -18,7 +22,7 @@ import { refresh } from './ops/refresh.js'
 import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions } from './options.js'
-import { KnownPages } from './pages/known.js'
+import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
 import { warnOfMissedRoutes } from './pages/missed-routes.js'
 import { prewarm } from './pages/prewarm.js'
@@ -54,7 +58,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     coordinator,
     clock: settings.clock,
     renderTimeout: render.timeout,
-    prepare: entry => prepareView(entry, registry, settings),
+    // One engine, one memory: a key tells which of the two it is.
+    prepare: entry => (isPageKey(entry.key) ? prepareView(entry, registry, settings) : prepareDatum(entry)) as PageView,
     onError: (key, error) => { report(error, { key }, 'a stored page could not be used; it is rendered again') }
   })
   const pages = new PageServer({ cache, context })
@@ -76,6 +81,13 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   })
   const orders = new Orders({ settings, coordinator, known, registry, cache, log, removeExport: file => removeExport(settings.dir, file) })
   const inspector = new Inspector({ settings, cache, queue, registry, matcher, known, served: pages.counts })
+  const data = new DataCache({
+    cache: cache as unknown as Cache<Datum, never>,
+    clock: settings.clock,
+    log,
+    enabled: settings.enabled,
+    order: async (kind, key) => await orders.orderData(kind, key)
+  })
   let isReady = false
   let isClosing = false
   let building: Promise<BuildReport> | null = null
@@ -93,6 +105,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new InvalidTarget('concurrency must be a whole number, 1 or more')
       return await refresh({ registry, matcher, known, cache, source: context }, target, concurrency)
     },
+    cached: (name, fn, options) => cached(data, name, fn as never, options) as never,
+    data: options => dataHook(data, options),
     inspect: async url => await inspector.inspect(url),
     entries: async options => await inspector.entries(options),
     stats: () => inspector.stats(),

@@ -11,6 +11,8 @@ export interface IsrEvents {
   serve: { key: string | null, path: string, outcome: ServeOutcome, source: 'memory' | 'disk' | 'render' | 'live', detail?: string, durationMs: number }
   /** An older page was rendered again. */
   regenerate: { key: string, path: string, reason: RenderReason, outcome: RenderOutcome | 'renewed', durationMs: number, error?: Error }
+  /** A datum was asked for. Values never appear. */
+  data: { name: string, key: string, outcome: DataOutcome, durationMs: number }
   /** Built pages were loaded into memory. */
   prewarm: { pages: number, bytes: number, durationMs: number }
   /** Pages were ordered stale (`soft`) or gone (`hard`). */
@@ -24,9 +26,11 @@ export interface IsrEvents {
 export type RenderOutcome = 'storable' | 'unstorable' | 'failure'
 export type ServeOutcome = 'hit' | 'stale' | 'miss' | 'stale-if-error' | 'bypass' | 'unstorable' | 'failed'
 
+export type DataOutcome = 'fresh' | 'stale' | 'miss' | 'stale-if-error' | 'failed'
+
 type Channels = { readonly [Name in keyof IsrEvents]: Channel<unknown, IsrEvents[Name]> }
 
-const names = ['build', 'render', 'serve', 'regenerate', 'prewarm', 'invalidate', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
+const names = ['build', 'render', 'serve', 'regenerate', 'data', 'prewarm', 'invalidate', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
 
 /**
  * The `node:diagnostics_channel` channels, named `fastify-isr:<event>`. Nothing

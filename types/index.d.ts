@@ -5,7 +5,7 @@
  * Durations in options are **seconds** unless a name or comment says otherwise;
  * freshness windows are named as in RFC 5861.
  */
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 
 // ── register options ────────────────────────────────────────────────────────
 
@@ -157,6 +157,8 @@ export interface RoutePolicy {
   cacheControl?: string | ((page: EntryInfo) => string)
   /** Requests of this route that the live handler answers; OR-ed with the global one. */
   bypass?: Bypass
+  /** Not fresh for longer than the data it was made of. @default false */
+  inheritTtl?: boolean
   /** Silence the warning about route hooks that a cached answer skips. @default false */
   allowHooks?: boolean
   /** `false` keeps the route out of the sitemap. */
@@ -325,6 +327,73 @@ export interface Manifest {
   pages: ManifestPage[]
 }
 
+// ── data ────────────────────────────────────────────────────────────────────
+
+/** What a fetch is told, and can say. */
+export interface CachedContext {
+  /** Aborts at `timeout`. */
+  readonly signal: AbortSignal
+  /** Seconds; wins over the option, chosen from the result. */
+  ttl (seconds: number): void
+  /** Adds tags to the value. */
+  tags (...tags: string[]): void
+  /** `return context.notModified()` keeps the old value and renews it. Throws when there is none. */
+  notModified (): never
+}
+
+interface DataSettings {
+  /** Seconds a value is fresh. @default 60 */
+  ttl?: number
+  /** Seconds after `ttl` in which the old value is used while a new one is fetched. @default 3600 */
+  staleWhileRevalidate?: number
+  /** Seconds after that in which the old value is used only if fetching fails. @default 0 */
+  staleIfError?: number
+  /** Milliseconds for one fetch. @default 10000 */
+  timeout?: number
+  /** Keep values on disk, so that they outlive a restart. @default false */
+  persist?: boolean
+  /** Values kept per name; the least recently fetched goes first. @default 10000 */
+  maxEntries?: number
+}
+
+export interface CachedOptions<A extends unknown[], T> extends DataSettings {
+  /** What the value is kept under. Default: all arguments, whatever the order of an object's properties. */
+  key?: (...args: A) => string | number | object
+  /** Tags of the value; from it, and from the arguments. */
+  tags?: string[] | ((value: T, ...args: A) => string[])
+}
+
+/** Arguments without the context that the engine adds. */
+export type WithoutContext<A extends unknown[]> = A extends [...infer B, CachedContext] ? B : A
+
+/** The function, cached. Values are shared: treat them as read-only. */
+export interface CachedFunction<A extends unknown[], T> {
+  (...args: A): Promise<T>
+  /** Stale from now on. */
+  revalidate (...args: A): Promise<OrderResult>
+  /** Never used again. */
+  purge (...args: A): Promise<OrderResult>
+  /** Fetches now. */
+  refresh (...args: A): Promise<T>
+}
+
+export interface DataOptions<T, E = undefined> extends DataSettings {
+  name: string
+  fetch: (extracted: E, context: CachedContext) => T | Promise<T>
+  /** Puts the value to use. May answer the request, and so end it. */
+  apply: (request: FastifyRequest, reply: FastifyReply, value: T) => unknown
+  /** What the fetch needs of the request. @default nothing */
+  extract?: (request: FastifyRequest) => E
+  /** What the value is kept under. Gets what `extract` returned, or the request without one. Default: what `extract` returned. */
+  key?: (from: E) => string | number | object
+  /** The value could not be had. May answer the request. Default: logs, and goes on without. */
+  onError?: (request: FastifyRequest, reply: FastifyReply, error: Error) => unknown
+  tags?: string[] | ((value: T, extracted: E) => string[])
+}
+
+/** Fits onRequest, preParsing, preValidation and preHandler. */
+export type DataHook = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
+
 // ── looking in ──────────────────────────────────────────────────────────────
 
 export type EntryState = 'fresh' | 'stale' | 'stale-if-error' | 'expired'
@@ -411,6 +480,13 @@ export interface Isr {
   purge (target: Target, options?: { dryRun?: boolean }): Promise<OrderResult>
   /** Render now. Never throws for a page. Not before `ready`. */
   refresh (target: Target, options?: { concurrency?: number }): Promise<RefreshResult>
+  /**
+   * A function whose results are kept by argument, in the same engine as
+   * pages. A page that is rendered with one gets its tags.
+   */
+  cached<A extends unknown[], T> (name: string, fn: (...args: A) => T | Promise<T>, options?: CachedOptions<WithoutContext<A>, T>): CachedFunction<WithoutContext<A>, T>
+  /** A hook that fetches per key and applies to each request. */
+  data<T, E = undefined> (options: DataOptions<T, E>): DataHook
   /** Explains what happens to a URL and why. */
   inspect (url: string): Promise<Inspection>
   entries (options?: { cursor?: string, limit?: number, filter?: string }): Promise<EntriesPage>

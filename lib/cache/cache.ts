@@ -10,6 +10,7 @@ import type { RenderQueue } from './render-queue.js'
 import { BACKOFF_FIRST, Setbacks } from './setbacks.js'
 import type { Answer, Draft, Held, Outcome, Reason, RenderReport, Source } from './source.js'
 import { Tiers } from './tiers.js'
+import { dependingOn } from './used.js'
 
 export type { Alone, Landing } from './flights.js'
 
@@ -90,17 +91,30 @@ export class Cache<View, R> {
     return this.#tiers.load(key)
   }
 
+  /** Notes that the running render, if there is one, was made with this. */
+  use (held: Held<View>): void {
+    this.#flights.use(held)
+  }
+
   /** For a visitor: the best entry that may be served now, or what rendering it ended in. */
   async get (source: Source<R>): Promise<Answer<View, R>> {
+    const answer = await this.#get(source)
+    if (source.isShared === true && answer.kind === 'held') this.#flights.use(answer.held)
+    return answer
+  }
+
+  async #get (source: Source<R>): Promise<Answer<View, R>> {
+    // Or an old datum would make a page that looks fresh.
+    const isNewWanted = source.isShared === true && this.#flights.isInside
     for (let overtaken = 0; ; overtaken++) {
       const loaded = await this.#tiers.load(source.key)
       const old = loaded === null ? null : this.#tiers.judge(loaded)
       const state = old === null ? 'expired' : stateAt(old, this.#options.clock())
-      if (old !== null && (state === 'fresh' || state === 'stale')) {
+      if (old !== null && (state === 'fresh' || (state === 'stale' && !isNewWanted))) {
         if (state === 'stale') this.regenerate(source, old)
         return { kind: 'held', held: old, how: state, isCollapsed: false, hadOld: true }
       }
-      const usable = state === 'stale-if-error' ? old : null
+      const usable = state === 'expired' ? null : old
       const known = this.#answerFromMemory(source.key, usable)
       if (known !== null) return known
 
@@ -161,7 +175,7 @@ export class Cache<View, R> {
   /** No new renders; resolves when the running ones have ended. */
   async close (): Promise<void> {
     this.#isClosing = true
-    await this.#options.queue.close()
+    await Promise.all([this.#options.queue.close(), this.#flights.idle()])
   }
 
   /** The newest flight that knows every mark that concerns the source. */
@@ -179,10 +193,11 @@ export class Cache<View, R> {
 
   /** One render, from its place in the queue to what becomes of it. */
   async #fly (flight: Flight<View, R>, source: Source<R>, reason: Reason): Promise<Landing<View, R>> {
-    const { clock, coordinator, renderTimeout } = this.#options
+    const { clock, coordinator } = this.#options
     const { alone } = flight
+    const { timeoutMs, makeError } = source.limits ?? this.#limits(source.key)
     const controller = new AbortController()
-    const timer = setTimeout(() => { controller.abort(new RenderTimeout(source.key, renderTimeout)) }, renderTimeout)
+    const timer = setTimeout(() => { controller.abort(makeError()) }, timeoutMs)
     const queue = alone?.queue ?? this.#options.queue
     const times = { queued: performance.now(), started: performance.now() }
     // Within a render there is no second slot to wait for.
@@ -192,8 +207,8 @@ export class Cache<View, R> {
     const render: Render<View> = { reason, buildId, old, report: (outcome, more) => { this.#report(source, render, times, outcome, more) } }
     let release = (): void => {}
     try {
-      if (!isInside && !flight.isUrgent) release = await queue.acquire(source.key, flight.priority, controller.signal)
-      if (this.#isClosing) throw new Closing(source.key)
+      if (source.limits === undefined && !isInside && !flight.isUrgent) release = await queue.acquire(source.key, flight.priority, controller.signal)
+      if (source.limits === undefined && this.#isClosing) throw new Closing(source.key)
       // What stands may have taken long to load.
       controller.signal.throwIfAborted()
       // Looked at again: somebody may have rendered it while this one waited.
@@ -204,7 +219,7 @@ export class Cache<View, R> {
       times.started = performance.now()
       flight.epoch = coordinator.now()
       this.counts.started++
-      const outcome = await orAbort(this.#flights.run(flight, () => source.render({ reason, signal: controller.signal })), controller.signal)
+      const outcome = await orAbort(this.#flights.run(flight, () => source.render({ reason, signal: controller.signal, old: render.old?.entry ?? null })), controller.signal)
       return await this.#land(source, flight, outcome, render)
     } catch (error) {
       return this.#fail(source, flight, { error: error as Error }, render)
@@ -212,6 +227,11 @@ export class Cache<View, R> {
       clearTimeout(timer)
       release()
     }
+  }
+
+  #limits (key: string): NonNullable<Source<R>['limits']> {
+    const timeoutMs = this.#options.renderTimeout
+    return { timeoutMs, makeError: () => new RenderTimeout(key, timeoutMs) }
   }
 
   async #land (source: Source<R>, flight: Flight<View, R>, outcome: Outcome<R>, render: Render<View>): Promise<Landing<View, R>> {
@@ -227,19 +247,19 @@ export class Cache<View, R> {
     return { type: 'held', held, report }
   }
 
-  async #store ({ key, jitter = false }: Source<R>, { alone, epoch }: Flight<View, R>, draft: Draft, buildId: string): Promise<{ held: Held<View>, isRenewed: boolean }> {
+  async #store ({ key, jitter = false, isPersistent = true }: Source<R>, { alone, epoch, used }: Flight<View, R>, draft: Draft, buildId: string): Promise<{ held: Held<View>, isRenewed: boolean }> {
     const old = alone === null ? (this.memory.peek(key) ?? await this.#tiers.load(key))?.entry ?? null : alone.old ?? null
-    const { entry, isRenewed } = await makeEntry(draft, {
+    const { entry, isRenewed } = await makeEntry(dependingOn(draft, used, this.#options.clock()), {
       key,
       buildId,
-      epoch: epoch ?? 0,
+      epoch: Math.min(epoch ?? 0, used.epoch),
       renderedAt: this.#options.clock(),
       jitter: jitter ? Math.random() * MOST_JITTER : 0,
       old
     })
     if (alone !== null) return { held: this.#tiers.prepare(entry), isRenewed }
     this.#setbacks.forgive(key)
-    const held = this.#tiers.put(entry)
+    const held = this.#tiers.put(entry, { isPersistent })
     // Purged while it was rendered, or of a build that is gone: seen by the caller, kept by nobody.
     if (held === null) return { held: this.#tiers.prepare(entry), isRenewed: false }
     return { held, isRenewed: isRenewed && held.entry === entry }

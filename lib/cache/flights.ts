@@ -3,6 +3,7 @@ import { RenderCycle } from '../errors.js'
 import type { Entry } from './entry.js'
 import type { Priority, RenderQueue } from './render-queue.js'
 import type { Held } from './source.js'
+import { noteUse, nothingUsed, type Used } from './used.js'
 
 /** A render for one caller, which keeps the result, if anybody does. */
 export interface Alone {
@@ -24,6 +25,7 @@ export interface Flight<View, R> {
   readonly parent: Flight<View, R> | null
   /** Keys whose renders this one waits for. */
   readonly waitsFor: Set<string>
+  readonly used: Used
   /** What stands is only taken instead of a render if its own began at this epoch or later. */
   since: number
   /** A visitor who joins makes it his. */
@@ -122,13 +124,24 @@ export class Flights<View, R> {
     }
   }
 
+  /** Notes that the running render, if the code is one, depends on an entry. */
+  use ({ entry, freshUntil }: Pick<Held<unknown>, 'entry' | 'freshUntil'>): void {
+    const used = this.#inside.getStore()?.used
+    if (used !== undefined) noteUse(used, entry, freshUntil)
+  }
+
+  /** Resolves when nothing flies any more. */
+  async idle (): Promise<void> {
+    await Promise.all([...this.#flights.values()].flat().map(flight => flight.promise))
+  }
+
   /** Runs the code of a render: inside its flight, outside of everything else. */
   run<T> (flight: Flight<View, R>, code: () => T): T {
     return this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
   }
 
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
-    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), isUrgent: false, ...more }
+    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
   }
 
   /** The way from one render to another along the renders that wait, or null. */

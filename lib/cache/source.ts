@@ -10,6 +10,12 @@ export interface Source<R> {
   readonly tags: readonly string[]
   /** Spread what is rendered in a batch. */
   readonly jitter?: boolean
+  /** What is rendered with it depends on it: its tags are theirs, and it is never stale in there while it can be had new. */
+  readonly isShared?: boolean
+  /** False: kept in memory only. */
+  readonly isPersistent?: boolean
+  /** Takes no slot and has a bound of its own: it waits for others rather than computing. */
+  readonly limits?: { timeoutMs: number, makeError: () => Error }
   render (attempt: Attempt): Promise<Outcome<R>>
   /** Told once per render, whoever waited for it. */
   onSettled? (report: RenderReport): void
@@ -19,6 +25,8 @@ export interface Attempt {
   readonly reason: Reason
   /** Aborts at the render's deadline. */
   readonly signal: AbortSignal
+  /** What stands. */
+  readonly old: Entry | null
 }
 
 export type Outcome<R> =
@@ -34,6 +42,8 @@ export interface Draft {
   readonly ttl: number
   readonly staleWhileRevalidate: number
   readonly staleIfError: number
+  /** Not fresh for longer than what it was made of. */
+  readonly inheritTtl?: boolean
   readonly body: Buffer
   /** Only called when the bytes differ from the entry that stands. */
   encode (): Promise<EncodedBody[]>

@@ -66,13 +66,13 @@ export class Tiers<View> {
    * Stores what was rendered, and tells what stands then: this entry or a
    * newer one. Null when it is purged already, or of a build that is gone.
    */
-  put (entry: Entry): Held<View> | null {
+  put (entry: Entry, { isPersistent = true } = {}): Held<View> | null {
     const newest = this.memory.peek(entry.key)
     if (newest !== undefined && isNewer(newest.entry, entry)) return newest
     const held = entry.buildId === this.#buildId ? this.#hold(entry, 'memory') : null
     if (held === null) return null
     this.#loads.delete(entry.key)
-    if (entry.buildId !== '') void this.#disk?.write(entry)
+    if (isPersistent && entry.buildId !== '') void this.#disk?.write(entry)
     return held
   }
 

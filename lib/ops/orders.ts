@@ -4,9 +4,10 @@ import type { Cache } from '../cache/cache.js'
 import type { Coordinator } from '../cluster/coordinator.js'
 import { InvalidTarget } from '../errors.js'
 import { isSeconds, show, type Settings } from '../options.js'
-import type { KnownPage, KnownPages } from '../pages/known.js'
+import { isPageKey, type KnownPage, type KnownPages } from '../pages/known.js'
 import type { Registry } from '../pages/registry.js'
 import type { Rendered } from '../pages/render.js'
+import { dataTag } from '../pages/tags.js'
 import { readTargets, type CheckedTarget } from '../pages/targets.js'
 import type { PageView } from '../pages/view.js'
 import { channels } from '../telemetry.js'
@@ -40,31 +41,53 @@ export class Orders {
     return await this.#give('hard', readTargets(target), 0, dryRun)
   }
 
+  /** For one datum. */
+  async orderData (kind: 'soft' | 'hard', key: string): Promise<OrderResult> {
+    const { cache, coordinator, settings } = this.#options
+    const isKnown = await cache.load(key) !== null
+    const { epoch, degraded } = await coordinator.order([{ kind, tag: dataTag(key), deadline: kind === 'soft' ? Infinity : 0 }])
+    return { epoch, matched: settings.enabled && isKnown ? 1 : 0, degraded }
+  }
+
   async #give (kind: 'soft' | 'hard', targets: CheckedTarget[], deadline: number, isDryRun: boolean): Promise<OrderResult> {
     const { settings, coordinator, registry } = this.#options
-    const matched = settings.enabled ? this.#match(targets) : []
-    if (isDryRun || targets.length === 0) return { epoch: coordinator.now(), matched: matched.length, degraded: false }
-    const { epoch, degraded } = await coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline })))
-    if (kind === 'hard') await this.#remove(matched)
+    const pages = settings.enabled ? this.#match(targets) : []
+    const matched = pages.length + (settings.enabled ? this.#countData(targets) : 0)
+    if (isDryRun || targets.length === 0) return { epoch: coordinator.now(), matched, degraded: false }
+    const ordered = coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline })))
+    // Before anything is awaited: what is rendered from here on stays.
+    if (kind === 'hard') for (const { key } of pages) this.#options.cache.drop(key)
+    const { epoch, degraded } = await ordered
+    if (kind === 'hard') await this.#removeExports(pages)
     // What a route lists may have changed with what it shows.
     for (const { item } of targets) if ('route' in item) for (const route of registry.withPattern(item.route)) route.paths.relist()
     const tags = targets.map(({ tag }) => tag)
-    if (channels.invalidate.hasSubscribers) channels.invalidate.publish({ kind, tags, epoch, matched: matched.length })
-    this.#options.log.debug({ kind, targets: targets.map(({ item }) => item), matched: matched.length }, 'pages invalidated')
-    return { epoch, matched: matched.length, degraded }
+    if (channels.invalidate.hasSubscribers) channels.invalidate.publish({ kind, tags, epoch, matched })
+    this.#options.log.debug({ kind, targets: targets.map(({ item }) => item), matched }, 'pages invalidated')
+    return { epoch, matched, degraded }
   }
 
   #match (targets: CheckedTarget[]): KnownPage[] {
     return [...this.#options.known].filter(page => targets.some(target => target.matches(page)))
   }
 
-  /** A purged page leaves the disk, and, as far as possible, the readable tree. */
-  async #remove (pages: KnownPage[]): Promise<void> {
-    const { cache, removeExport, log } = this.#options
-    for (const { key, built } of pages) {
-      cache.drop(key)
+  /** Data are in the same memory, and orders by tag concern them just so. */
+  #countData (targets: CheckedTarget[]): number {
+    const { memory } = this.#options.cache
+    let count = 0
+    for (const key of memory.keys()) {
+      const tags = isPageKey(key) ? undefined : memory.peek(key)?.entry.tags
+      if (tags !== undefined && targets.some(({ tag }) => tags.includes(tag))) count++
+    }
+    return count
+  }
+
+  /** As far as possible, a purged page leaves the readable tree, too. */
+  async #removeExports (pages: KnownPage[]): Promise<void> {
+    const { removeExport, log } = this.#options
+    for (const { path, built } of pages) {
       if (built?.export == null) continue
-      await removeExport(built.export).catch((err: unknown) => { log.warn({ err, path: built.path }, 'the exported file of a purged page could not be removed') })
+      await removeExport(built.export).catch((err: unknown) => { log.warn({ err, path }, 'the exported file of a purged page could not be removed') })
     }
   }
 }

@@ -48,10 +48,16 @@ export class KnownPages {
   * [Symbol.iterator] (): IterableIterator<KnownPage> {
     for (const built of this.#built.values()) yield knownFrom(built)
     for (const key of this.#cache.memory.keys()) {
+      if (!isPageKey(key)) continue
       const page = this.#built.has(key) ? null : this.get(key)
       if (page !== null) yield page
     }
   }
+}
+
+/** Data live in the same memory, under keys that no path can be. */
+export function isPageKey (key: string): boolean {
+  return key.startsWith('/')
 }
 
 function knownFrom (built: ManifestPage): KnownPage {

@@ -99,6 +99,7 @@ function draftOf (rendered: Rendered, body: Buffer, tags: readonly string[], set
     ttl: ttlOf(rendered, { path: job.page.path, status, headers, body }),
     staleWhileRevalidate: policy.staleWhileRevalidate,
     staleIfError: policy.staleIfError,
+    inheritTtl: policy.inheritTtl ?? false,
     body,
     encode: async () => isIdentity
       ? await encodeBodies(body, text(headers['content-type']), settings.encodings, quality)

@@ -52,6 +52,7 @@ const CHECKS: Record<keyof RoutePolicy, (value: unknown, refuse: Refuse) => void
   headers: (value, refuse) => { if (typeof value !== 'function') refuse('a function of the header name', value) },
   cacheControl: (value, refuse) => { if (typeof value !== 'function' && !isHeaderValue(value)) refuse('a header value or a function of the page', value) },
   bypass: (value, refuse) => { readBypass(value, refuse) },
+  inheritTtl: boolean,
   allowHooks: boolean,
   sitemap: (value, refuse) => {
     const wanted = 'false or { changefreq, priority, lastmod }'

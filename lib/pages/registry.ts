@@ -30,6 +30,13 @@ export interface PageRoute {
 /** What `onRoute` sees; `this` is the instance that declares the route. */
 export type DeclaredRoute = RouteOptions & { routePath: string, path: string, prefix: string }
 
+const kDataHook = Symbol('fastify-isr.data')
+
+/** A hook that only loads data: nothing is lost when a cached answer skips it. */
+export function markDataHook<T extends object> (hook: T): T {
+  return Object.assign(hook, { [kDataHook]: true })
+}
+
 const kBlock = Symbol('fastify-isr.block')
 type Block = { [kBlock]?: boolean | RoutePolicy }
 
@@ -134,7 +141,7 @@ export class Registry {
   #warnOfHooks (declared: DeclaredRoute, policy: Policy): void {
     if (policy.allowHooks === true) return
     // preParsing is about the request's body, and @fastify/compress adds one to every route.
-    const skipped = (['preValidation', 'preHandler'] as const).filter(name => [declared[name] ?? []].flat().length > 0)
+    const skipped = (['preValidation', 'preHandler'] as const).filter(name => [declared[name] ?? []].flat().some(hook => !(kDataHook in hook)))
     if (skipped.length === 0) return
     this.#options.warn(`route GET ${declared.url}: a cached answer skips its ${skipped.join(', ')} hooks; protect the page in onRequest, or say 'allowHooks: true' if that is meant`)
   }

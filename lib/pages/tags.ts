@@ -10,6 +10,7 @@ export const ALL_TAG = `${AUTOMATIC}all`
 export const pathTag = (path: string): string => `${AUTOMATIC}path:${path}`
 export const keyTag = (key: string): string => `${AUTOMATIC}key:${key}`
 export const routeTag = (pattern: string): string => `${AUTOMATIC}route:${pattern}`
+export const dataTag = (key: string): string => `${AUTOMATIC}${key.startsWith('data:') ? '' : 'name:'}${key}`
 export const prefixTag = (prefix: string): string => `${AUTOMATIC}prefix:${prefix}`
 
 /** A prefix ends where a segment does: `/blog` means `/blog` and `/blog/a`, not `/blogger`. */

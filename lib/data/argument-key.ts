@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto'
+import { InvalidDataKey } from '../errors.js'
+import { show } from '../options.js'
+
+/** Longer ones are hashed. */
+const MAX_READABLE = 120
+
+/**
+ * One text for equal arguments, whatever the order of an object's properties.
+ * Everything carries its type, so that `1` and `'1'` differ.
+ *
+ * @throws FST_ISR_ERR_DATA_KEY for what has no stable form: functions, symbols, instances of classes
+ */
+export function argumentKey (name: string, value: unknown): string {
+  const text = write(name, value, [])
+  return text.length <= MAX_READABLE ? text : `#${createHash('sha256').update(text).digest('base64url')}`
+}
+
+function write (name: string, value: unknown, above: readonly object[]): string {
+  switch (typeof value) {
+    case 'string': return JSON.stringify(value)
+    case 'number': return Object.is(value, -0) ? '0' : String(value)
+    case 'bigint': return `${value}n`
+    case 'boolean':
+    case 'undefined': return String(value)
+    case 'object': return value === null ? 'null' : writeObject(name, value, above)
+    default: throw new InvalidDataKey(name, `${show(value)} has no stable form`)
+  }
+}
+
+function writeObject (name: string, value: object, above: readonly object[]): string {
+  if (above.includes(value)) throw new InvalidDataKey(name, 'an object that contains itself has no end')
+  const inner = (item: unknown): string => write(name, item, [...above, value])
+  if (Array.isArray(value)) return `[${value.map(inner).join(',')}]`
+  if (value instanceof Date) return `Date(${value.getTime()})`
+  if (value instanceof URL) return `URL(${JSON.stringify(value.href)})`
+  if (value instanceof Set) return `Set(${[...value].map(inner).sort().join(',')})`
+  if (value instanceof Map) return `Map(${[...value].map(([key, item]) => `${inner(key)}:${inner(item)}`).sort().join(',')})`
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) throw new InvalidDataKey(name, `an instance of ${value.constructor?.name ?? 'a class'} has no stable form; give a 'key'`)
+  return `{${Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, item]) => `${JSON.stringify(key)}:${inner(item)}`).join(',')}}`
+}

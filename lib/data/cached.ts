@@ -1,0 +1,50 @@
+import type { CachedContext, CachedFunction, CachedOptions } from '../../types/index.js'
+import { InvalidData } from '../errors.js'
+import { show } from '../options.js'
+import { checkTag } from '../pages/tags.js'
+import type { DataCache } from './data-cache.js'
+import type { DataRequest } from './source.js'
+
+type Fetch<T> = (...args: unknown[]) => T | Promise<T>
+
+/** `isr.cached(name, fn, options)`: a function whose results are kept by argument. */
+export function cached<A extends unknown[], T> (data: DataCache, name: string, fn: Fetch<T>, options: CachedOptions<A, T> = {}): CachedFunction<A, T> {
+  const where = `isr.cached(${show(name)})`
+  if (typeof fn !== 'function') throw new InvalidData(where, 'fn', 'a function (...args, context?) => value', show(fn))
+  if (typeof options !== 'object' || options === null) throw new InvalidData(where, 'options', 'an object', show(options))
+  const { key, tags = [], ...settings } = options
+  if (key !== undefined && typeof key !== 'function') throw new InvalidData(where, 'key', 'a function (...args) => string | number | object', show(key))
+  if (typeof tags !== 'function') {
+    if (!Array.isArray(tags)) throw new InvalidData(where, 'tags', 'an array or a function (value, ...args) => string[]', show(tags))
+    for (const tag of tags) checkTag(tag, ` (${where})`)
+  }
+  const family = data.define(where, name, settings, ['key', 'tags'])
+
+  const requestOf = (args: A): DataRequest<T> => ({
+    key: family.keyOf(key === undefined ? args : checkKey(where, key(...args))),
+    // After the declared parameters, even those that the call leaves out.
+    fetch: async (context: CachedContext) => await fn(...padded(args, fn.length - 1), context),
+    tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : tags
+  })
+  const call = async (...args: A): Promise<T> => {
+    const request = requestOf(args)
+    const held = family.fresh(request.key)
+    return held === undefined ? await family.get(request) : held.view.value as T
+  }
+  return Object.assign(call, {
+    revalidate: async (...args: A) => await family.order('soft', requestOf(args).key),
+    purge: async (...args: A) => await family.order('hard', requestOf(args).key),
+    refresh: async (...args: A) => await family.refresh(requestOf(args))
+  })
+}
+
+function padded (args: readonly unknown[], length: number): unknown[] {
+  return args.length >= length ? [...args] : [...args, ...Array<undefined>(length - args.length).fill(undefined)]
+}
+
+/** A key is a string, a number or a plain object: anything else is a mistake. */
+export function checkKey (where: string, key: unknown): unknown {
+  const isPlain = typeof key === 'object' && key !== null && (Array.isArray(key) || [Object.prototype, null].includes(Object.getPrototypeOf(key) as object | null))
+  if (typeof key !== 'string' && typeof key !== 'number' && !isPlain) throw new InvalidData(where, 'key', 'a function that returns a string, a number or a plain object', show(key))
+  return key
+}

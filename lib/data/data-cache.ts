@@ -1,0 +1,160 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { OrderResult } from '../../types/index.js'
+import type { Cache } from '../cache/cache.js'
+import type { Answer, Held } from '../cache/source.js'
+import { stateAt } from '../cache/entry.js'
+import { InvalidData } from '../errors.js'
+import { isSeconds, show } from '../options.js'
+import { channels, type DataOutcome } from '../telemetry.js'
+import { argumentKey } from './argument-key.js'
+import { dataSource, type DataPolicy, type DataRequest } from './source.js'
+import type { Datum } from './value.js'
+
+export interface DataCacheOptions {
+  cache: Cache<Datum, never>
+  clock: () => number
+  log: FastifyBaseLogger
+  /** False: everything is fetched anew and nothing is kept. */
+  enabled: boolean
+  order (kind: 'soft' | 'hard', key: string): Promise<OrderResult>
+}
+
+/** Settings that `isr.cached` and `isr.data` share. */
+export interface DataSettings {
+  ttl?: number
+  staleWhileRevalidate?: number
+  staleIfError?: number
+  timeout?: number
+  persist?: boolean
+  maxEntries?: number
+}
+
+const SETTINGS: Record<keyof DataSettings, true> = { ttl: true, staleWhileRevalidate: true, staleIfError: true, timeout: true, persist: true, maxEntries: true }
+
+/** Data on the engine that pages are on: names, keys, and what is asked of them. */
+export class DataCache {
+  readonly #options: DataCacheOptions
+  readonly #names = new Set<string>()
+
+  constructor (options: DataCacheOptions) {
+    this.#options = options
+  }
+
+  get enabled (): boolean {
+    return this.#options.enabled
+  }
+
+  /** @throws FST_ISR_ERR_DATA for a wrong or taken name, or a wrong setting */
+  define (where: string, name: unknown, settings: DataSettings, others: readonly string[]): Family {
+    if (typeof name !== 'string' || !/^[A-Za-z0-9_][\w.:-]{0,99}$/.test(name)) throw new InvalidData(where, 'name', "1 to 100 letters, digits, '.', ':', '-' and '_'", show(name))
+    for (const option of Object.keys(settings)) {
+      if (!Object.hasOwn(SETTINGS, option) && !others.includes(option)) throw new InvalidData(where, option, `one of ${[...others, ...Object.keys(SETTINGS)].join(', ')}`, 'an unknown name')
+    }
+    const policy: DataPolicy = {
+      name,
+      ttl: seconds(where, 'ttl', settings.ttl, 60),
+      staleWhileRevalidate: seconds(where, 'staleWhileRevalidate', settings.staleWhileRevalidate, 3600),
+      staleIfError: seconds(where, 'staleIfError', settings.staleIfError, 0),
+      timeout: whole(where, 'timeout', settings.timeout, 10_000),
+      persist: settings.persist ?? false
+    }
+    if (typeof policy.persist !== 'boolean') throw new InvalidData(where, 'persist', 'true or false', show(policy.persist))
+    const maxEntries = whole(where, 'maxEntries', settings.maxEntries, 10_000)
+    if (this.#names.has(name)) throw new InvalidData(where, 'name', 'a name of its own', `'${name}', which is taken`)
+    this.#names.add(name)
+    return new Family(this.#options, policy, maxEntries)
+  }
+}
+
+/** The data of one name. */
+export class Family {
+  readonly #options: DataCacheOptions
+  readonly #policy: DataPolicy
+  readonly #maxEntries: number
+  /** Least recently fetched first. */
+  readonly #keys = new Set<string>()
+
+  constructor (options: DataCacheOptions, policy: DataPolicy, maxEntries: number) {
+    this.#options = options
+    this.#policy = policy
+    this.#maxEntries = maxEntries
+  }
+
+  get name (): string {
+    return this.#policy.name
+  }
+
+  keyOf (value: unknown): string {
+    return `data:${this.name} ${argumentKey(this.name, value)}`
+  }
+
+  /** A fresh value without a promise, when there is one and nothing asks for more. */
+  fresh (key: string): Held<Datum> | undefined {
+    if (!this.#options.enabled) return undefined
+    const held = this.#options.cache.lookup(key)
+    if (held === undefined || stateAt(held, this.#options.clock()) !== 'fresh') return undefined
+    this.#options.cache.use(held)
+    this.#tell(key, 'fresh', 0)
+    return held
+  }
+
+  /** @throws what the fetch failed with */
+  async get<T> (request: DataRequest<T>): Promise<T> {
+    const { cache, enabled, log } = this.#options
+    const startedAt = performance.now()
+    const source = dataSource(this.#policy, request, log)
+    if (!enabled) {
+      const landing = await cache.renderAlone(source)
+      if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
+      return landing.held.view.value as T
+    }
+    const answer = await cache.get(source)
+    this.#tell(request.key, outcomeOf(answer), performance.now() - startedAt)
+    if (answer.kind !== 'held') throw answer.kind === 'failed' ? answer.error : new Error(answer.reason)
+    if (answer.how === 'rendered') this.#use(request.key)
+    return answer.held.view.value as T
+  }
+
+  async refresh<T> (request: DataRequest<T>): Promise<T> {
+    const { cache, log } = this.#options
+    const landing = await cache.refresh(dataSource(this.#policy, request, log))
+    if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
+    this.#use(request.key)
+    return landing.held.view.value as T
+  }
+
+  async order (kind: 'soft' | 'hard', key: string): Promise<OrderResult> {
+    return await this.#options.order(kind, key)
+  }
+
+  #use (key: string): void {
+    this.#keys.delete(key)
+    this.#keys.add(key)
+    const [oldest] = this.#keys
+    if (this.#keys.size <= this.#maxEntries || oldest === undefined) return
+    this.#keys.delete(oldest)
+    this.#options.cache.drop(oldest)
+  }
+
+  #tell (key: string, outcome: DataOutcome, durationMs: number): void {
+    if (channels.data.hasSubscribers) channels.data.publish({ name: this.name, key, outcome, durationMs })
+    this.#options.log.debug({ name: this.name, key, outcome, ms: Math.round(durationMs) }, 'data')
+  }
+}
+
+function outcomeOf (answer: Answer<Datum, never>): DataOutcome {
+  if (answer.kind !== 'held') return 'failed'
+  return answer.how === 'rendered' ? 'miss' : answer.how
+}
+
+function seconds (where: string, option: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback
+  if (!isSeconds(value)) throw new InvalidData(where, option, 'a number of seconds, 0 or more (Infinity allowed)', show(value))
+  return value
+}
+
+function whole (where: string, option: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback
+  if (!Number.isSafeInteger(value) || (value as number) < 1) throw new InvalidData(where, option, 'a whole number, 1 or more', show(value))
+  return value as number
+}

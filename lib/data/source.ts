@@ -1,0 +1,97 @@
+import type { FastifyBaseLogger } from 'fastify'
+import type { CachedContext } from '../../types/index.js'
+import type { Attempt, Outcome, Source } from '../cache/source.js'
+import { DataTimeout, InvalidTtl, NothingToRenew } from '../errors.js'
+import { isSeconds, show } from '../options.js'
+import { ALL_TAG, checkTag, dataTag } from '../pages/tags.js'
+import { encodeValue } from './value.js'
+
+/** Freshness and limits of a name. */
+export interface DataPolicy {
+  readonly name: string
+  readonly ttl: number
+  readonly staleWhileRevalidate: number
+  readonly staleIfError: number
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly persist: boolean
+}
+
+export interface DataRequest<T> {
+  readonly key: string
+  fetch (context: CachedContext): Promise<T>
+  /** Of this value; those of the name and key are known. */
+  tagsOf (value: T): readonly string[]
+}
+
+const NOT_MODIFIED: unique symbol = Symbol('fastify-isr.notModified')
+
+/** How a datum is made, for the engine. */
+export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log: FastifyBaseLogger): Source<never> {
+  const { name } = policy
+  const { key } = request
+  const tags = [ALL_TAG, dataTag(name), dataTag(key)]
+  return {
+    key,
+    tags,
+    isShared: true,
+    isPersistent: policy.persist,
+    limits: { timeoutMs: policy.timeout, makeError: () => new DataTimeout(name, policy.timeout) },
+    async render (attempt) {
+      const context = makeContext(name, attempt)
+      const value = await request.fetch(context.given)
+      return context.isNotModified() ? renew(name, attempt) : store(policy, request, value, [...tags, ...context.tags()], context.ttl())
+    },
+    onSettled ({ outcome, error, failures, reason, durationMs }) {
+      const facts = { name, key, reason, outcome, ms: Math.round(durationMs) }
+      if (error !== undefined && failures <= 1) log.warn({ ...facts, err: error }, 'data could not be fetched')
+      else log.debug(facts, 'data fetched')
+    }
+  }
+}
+
+function makeContext (name: string, attempt: Attempt): { given: CachedContext, tags: () => string[], ttl: () => number | null, isNotModified: () => boolean } {
+  const tags: string[] = []
+  let ttl: number | null = null
+  let isNotModified = false
+  const given: CachedContext = {
+    signal: attempt.signal,
+    tags (...more) { tags.push(...more.map(tag => checkTag(tag, ` (data ${name})`))) },
+    ttl (seconds) {
+      if (!isSeconds(seconds)) throw new InvalidTtl(show(seconds))
+      ttl = seconds
+    },
+    notModified () {
+      if (attempt.old === null) throw new NothingToRenew(name)
+      isNotModified = true
+      return NOT_MODIFIED as never
+    }
+  }
+  return { given, tags: () => tags, ttl: () => ttl, isNotModified: () => isNotModified }
+}
+
+function store<T> (policy: DataPolicy, { tagsOf }: DataRequest<T>, value: T, tags: readonly string[], ttl: number | null): Outcome<never> {
+  const body = encodeValue(policy.name, value)
+  return {
+    type: 'storable',
+    draft: {
+      meta: { data: policy.name },
+      tags: [...new Set([...tags, ...tagsOf(value).map(tag => checkTag(tag, ` (data ${policy.name})`))])],
+      ttl: ttl ?? policy.ttl,
+      staleWhileRevalidate: policy.staleWhileRevalidate,
+      staleIfError: policy.staleIfError,
+      body,
+      encode: async () => [{ encoding: 'identity', bytes: body }]
+    }
+  }
+}
+
+/** The old value, as new. */
+function renew (name: string, { old }: Attempt): Outcome<never> {
+  if (old === null) throw new NothingToRenew(name)
+  const { meta, tags, ttl, staleWhileRevalidate, staleIfError, bodies } = old
+  return {
+    type: 'storable',
+    draft: { meta, tags, ttl, staleWhileRevalidate, staleIfError, body: bodies[0]?.bytes ?? Buffer.alloc(0), encode: async () => [...bodies] }
+  }
+}
