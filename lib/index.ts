@@ -16,6 +16,7 @@ import { DataCache } from './data/data-cache.js'
 import { dataHook } from './data/hook.js'
 import { prepareDatum, type Datum } from './data/value.js'
 import { AlreadyRegistered, BuildRunning, InvalidTarget, NotReady } from './errors.js'
+import { addEndpoint } from './ops/endpoint.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
@@ -139,6 +140,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     if ([declared.method].flat().includes('GET')) matcher.add(declared, route)
     attachRevalidate(declared, isr.revalidate, log)
   })
+  if (settings.revalidateEndpoint !== null) addEndpoint(app, isr, { ...settings.revalidateEndpoint, clock: settings.clock })
   if (settings.sitemap) addSitemapRoute(app, settings.dir)
 
   app.addHook('onReady', async () => {

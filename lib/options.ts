@@ -20,13 +20,14 @@ export interface Settings {
   readonly strictPaths: boolean
   readonly buildId: string | null
   readonly bypass: Bypass | null
+  readonly revalidateEndpoint: { readonly path: string, readonly secrets: readonly string[] } | null
   readonly cacheStatus: boolean
   readonly cdn: { readonly cacheControl: boolean }
   readonly clock: () => number
 }
 
 const KNOWN: Record<keyof IsrOptions, true> = {
-  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, bypass: true, cacheStatus: true, cdn: true, clock: true
+  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, bypass: true, revalidateEndpoint: true, cacheStatus: true, cdn: true, clock: true
 }
 
 const MIB = 1024 * 1024
@@ -69,6 +70,7 @@ export function readOptions (options: IsrOptions): Settings {
     strictPaths: bool(options.strictPaths, 'strictPaths', true),
     buildId: readBuildId(options.buildId),
     bypass: readBypass(options.bypass, refuseOption('bypass')),
+    revalidateEndpoint: readEndpoint(options.revalidateEndpoint),
     cacheStatus: bool(options.cacheStatus, 'cacheStatus', true),
     cdn: Object.freeze({ cacheControl: bool(cdn.cacheControl, 'cdn.cacheControl', false) }),
     clock: readClock(options.clock)
@@ -194,6 +196,20 @@ function readBuildId (value: unknown): string | null {
 
 export function isBuildId (value: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(value) && !/^(?:marks|manifest\.json)$/i.test(value)
+}
+
+/** Shorter ones can be guessed. */
+const LEAST_SECRET = 32
+
+function readEndpoint (value: IsrOptions['revalidateEndpoint']): Settings['revalidateEndpoint'] {
+  if (value === undefined) return null
+  const { path: url, secret } = group(value, 'revalidateEndpoint', { path: true, secret: true })
+  if (typeof url !== 'string' || !/^\/[\w./~-]*$/.test(url)) throw new InvalidOption('revalidateEndpoint.path', "a path such as '/internal/revalidate'", show(url))
+  const secrets = Array.isArray(secret) ? secret : [secret]
+  const areLong = secrets.length > 0 && secrets.every(item => typeof item === 'string' && item.length >= LEAST_SECRET && /^[\x21-\x7e]+$/.test(item))
+  // Never shown, not even a wrong one.
+  if (!areLong) throw new InvalidOption('revalidateEndpoint.secret', `${LEAST_SECRET} or more visible characters, or an array of such secrets`, 'something else')
+  return Object.freeze({ path: url, secrets: Object.freeze([...secrets]) })
 }
 
 function readCacheControl (value: unknown, name: string): PolicyDefaults['cacheControl'] {

@@ -78,6 +78,12 @@ export interface IsrOptions {
   /** Requests that the live handler answers and nothing is stored for. */
   bypass?: Bypass
   /**
+   * Takes orders over HTTP: POST, JSON, `Authorization: Bearer <secret>` or a
+   * signature. A secret has 32 characters or more; give an array to replace one.
+   * @default off
+   */
+  revalidateEndpoint?: { path: string, secret: string | string[] }
+  /**
    * Send the `Cache-Status` header (RFC 9211).
    * @default true
    */
