@@ -5,7 +5,7 @@ import { encodeSegment, isCanonicalPath, parsePattern } from '../lib/pages/path-
 import { listPaths, readPath, RoutePaths } from '../lib/pages/paths.js'
 import { readPolicy, type Policy } from '../lib/pages/policy.js'
 import { readOptions } from '../lib/options.js'
-import { settle, TestClock } from './helpers/engine.js'
+import { makeGate, settle, TestClock } from './helpers/engine.js'
 import { holds } from './helpers/property.js'
 
 /** What Fastify's router makes of a path: the pattern and its params, or null. */
@@ -333,6 +333,23 @@ t.test('which paths of a route may be stored', async (t) => {
     t.equal(asked, 2)
     t.equal(paths.admit(plain('/blog/b')), 'listed')
     t.same(errors, [])
+  })
+
+  t.test('a list that takes long is not asked for a second time meanwhile', async (t) => {
+    let asked = 0
+    const gate = makeGate()
+    const { paths, clock } = make({ paths: async () => { asked++; await gate.opened; return [] } })
+    for (let i = 0; i < 3; i++) {
+      paths.relist()
+      clock.forward(61)
+    }
+    await settle()
+    t.equal(asked, 1)
+    gate.open()
+    await settle()
+    paths.relist()
+    await settle()
+    t.equal(asked, 2)
   })
 
   t.test('a list that fails leaves the last one standing', async (t) => {
