@@ -31,6 +31,8 @@ const KNOWN: Record<keyof IsrOptions, true> = {
 }
 
 const MIB = 1024 * 1024
+/** Timers take a longer delay for none. */
+const MOST_DELAY = 2 ** 31 - 1
 
 export function readOptions (options: IsrOptions): Settings {
   unknownKeys(options, KNOWN, '')
@@ -61,7 +63,7 @@ export function readOptions (options: IsrOptions): Settings {
         maxBytes: whole(disk.maxBytes, 'disk.maxBytes', 1024 * MIB, 0)
       }),
     render: Object.freeze({
-      timeout: whole(render.timeout, 'render.timeout', 10_000, 1),
+      timeout: whole(render.timeout, 'render.timeout', 10_000, 1, MOST_DELAY),
       concurrency: whole(render.concurrency, 'render.concurrency', 4, 1),
       maxQueue: whole(render.maxQueue, 'render.maxQueue', 1000, 0)
     }),
@@ -139,10 +141,10 @@ export function bool (value: unknown, name: string, fallback: boolean): boolean 
   return value
 }
 
-export function whole (value: unknown, name: string, fallback: number, least: number): number {
+export function whole (value: unknown, name: string, fallback: number, least: number, most = Infinity): number {
   if (value === undefined) return fallback
-  if (!Number.isSafeInteger(value) || (value as number) < least) {
-    throw new InvalidOption(name, `a whole number, ${least} or more`, show(value))
+  if (!Number.isSafeInteger(value) || (value as number) < least || (value as number) > most) {
+    throw new InvalidOption(name, `a whole number, ${least} ${most === Infinity ? 'or more' : `to ${most}`}`, show(value))
   }
   return value as number
 }

@@ -275,10 +275,10 @@ export class Cache<View, R> {
     if (this.marks.judge({ epoch, tags }).kind === 'none') this.#setbacks.noteUnstorable(key, tags, reason)
   }
 
-  #fail ({ key, tags }: Source<R>, flight: Flight<View, R>, { error, response = null }: { error: Error, response?: R | null }, render: Render<View>): Landing<View, R> {
+  #fail ({ key, tags }: Source<R>, flight: Flight<View, R>, { error, response = null, bytes = 0 }: { error: Error, response?: R | null, bytes?: number }, render: Render<View>): Landing<View, R> {
     // A full queue or a shutdown says nothing about the page.
     const isOfThePage = flight.epoch !== null && flight.alone === null
-    if (isOfThePage) this.#setbacks.noteFailure(key, tags, { error, response, isMarked: render.old?.isMarked === true })
+    if (isOfThePage) this.#setbacks.noteFailure(key, tags, { error, response, bytes, isMarked: render.old?.isMarked === true })
     render.report('failed', { error })
     return { type: 'failed', error, response }
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Entry } from './entry.js'
+import type { EncodedBody, Entry } from './entry.js'
 import type { Draft } from './source.js'
 
 export interface EntryFacts {
@@ -24,9 +24,21 @@ export async function makeEntry (draft: Draft, { old, ...facts }: EntryFacts): P
     tags: draft.tags,
     meta: draft.meta,
     hash,
-    bodies: isRenewed ? old.bodies : await draft.encode()
+    bodies: isRenewed ? old.bodies : (await draft.encode()).map(ownBytes)
   }
   return { entry, isRenewed }
+}
+
+/** More than this of somebody else's memory is not kept alive for a body. */
+const SPARE = 128
+
+/** A slice holds all that it was cut from: a pool of Node's, or the output chunk of a compressor. */
+function ownBytes (body: EncodedBody): EncodedBody {
+  const { encoding, bytes } = body
+  if (bytes.buffer.byteLength - bytes.length <= SPARE) return body
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return { encoding, bytes: own }
 }
 
 function sameJson (a: unknown, b: unknown): boolean {

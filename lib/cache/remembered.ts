@@ -4,6 +4,9 @@ interface Item<T> {
   value: T
 }
 
+/** Characters of keys and tags together: whoever makes up long paths gains nothing by it. */
+const MOST_LENGTH = 4 * 1024 * 1024
+
 /**
  * Short-lived notes by key (back-off, uncacheable markers), bounded, and gone
  * as soon as a mark concerns their key.
@@ -12,6 +15,7 @@ export class Remembered<T> {
   readonly #capacity: number
   /** Least recently used first. */
   readonly #items = new Map<string, Item<T>>()
+  #length = 0
 
   constructor (capacity = 10_000) {
     this.#capacity = capacity
@@ -24,24 +28,35 @@ export class Remembered<T> {
   }
 
   set (key: string, item: Item<T>): void {
-    this.#items.delete(key)
+    this.delete(key)
     this.#items.set(key, item)
-    if (this.#items.size <= this.#capacity) return
-    const [oldest] = this.#items.keys()
-    if (oldest !== undefined) this.#items.delete(oldest)
+    this.#length += lengthOf(key, item)
+    while (this.#items.size > this.#capacity || this.#length > MOST_LENGTH) {
+      const [oldest] = this.#items.keys()
+      if (oldest === undefined) return
+      this.delete(oldest)
+    }
   }
 
   delete (key: string): void {
+    const item = this.#items.get(key)
+    if (item === undefined) return
     this.#items.delete(key)
+    this.#length -= lengthOf(key, item)
   }
 
   deleteTagged (tag: string): void {
     for (const [key, item] of this.#items) {
-      if (item.tags.includes(tag)) this.#items.delete(key)
+      if (item.tags.includes(tag)) this.delete(key)
     }
   }
 
   clear (): void {
     this.#items.clear()
+    this.#length = 0
   }
+}
+
+function lengthOf (key: string, { tags }: Item<unknown>): number {
+  return tags.reduce((length, tag) => length + tag.length, key.length)
 }

@@ -5,8 +5,9 @@ export const BACKOFF_FIRST = 1000
 const BACKOFF_MOST = 30_000
 /** How long the requests after an unstorable answer go live at once (milliseconds). */
 const UNSTORABLE_FOR = 10_000
-/** Answers kept for those who come during a back-off; of older failures only the error is. */
+/** Answers kept for those who come during a back-off, and their bytes together; of older failures only the error is. */
 const MOST_RESPONSES = 100
+const MOST_RESPONSE_BYTES = 4 * 1024 * 1024
 
 export interface Failure<R> {
   /** In a row. */
@@ -21,6 +22,7 @@ interface Noted<R> {
   count: number
   error: Error
   response: R | null
+  bytes: number
 }
 
 /**
@@ -33,6 +35,7 @@ export class Setbacks<R> {
   readonly #unstorable = new Remembered<string>()
   /** The failures whose answers are kept, oldest first. */
   readonly #answered: Noted<R>[] = []
+  #bytes = 0
 
   constructor (clock: () => number) {
     this.#clock = clock
@@ -57,14 +60,19 @@ export class Setbacks<R> {
   }
 
   /** Exponential, with jitter; at most the first step for a page that somebody wants new. */
-  noteFailure (key: string, tags: readonly string[], { error, response, isMarked }: { error: Error, response: R | null, isMarked: boolean }): void {
-    const noted: Noted<R> = { count: this.failures(key) + 1, error, response }
+  noteFailure (key: string, tags: readonly string[], { error, response, bytes, isMarked }: { error: Error, response: R | null, bytes: number, isMarked: boolean }): void {
+    const noted: Noted<R> = { count: this.failures(key) + 1, error, response, bytes }
     const step = Math.min(isMarked ? BACKOFF_FIRST : BACKOFF_MOST, BACKOFF_FIRST * 2 ** (noted.count - 1))
     // Half of the step is jitter, so that instances don't probe together.
     this.#failed.set(key, { until: this.#clock() + step * (0.5 + Math.random() / 2), tags, value: noted })
     this.#answered.push(noted)
-    const oldest = this.#answered.length > MOST_RESPONSES ? this.#answered.shift() : undefined
-    if (oldest !== undefined) oldest.response = null
+    this.#bytes += bytes
+    while (this.#answered.length > MOST_RESPONSES || this.#bytes > MOST_RESPONSE_BYTES) {
+      const oldest = this.#answered.shift()
+      if (oldest === undefined) break
+      oldest.response = null
+      this.#bytes -= oldest.bytes
+    }
   }
 
   noteUnstorable (key: string, tags: readonly string[], reason: string): void {

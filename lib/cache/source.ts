@@ -33,7 +33,8 @@ export type Outcome<R> =
   | { type: 'storable', draft: Draft }
   /** Rendered well, but must not be stored. */
   | { type: 'unstorable', reason: string, response: R }
-  | { type: 'failure', error: Error, response?: R }
+  /** `bytes`: what keeping the response costs. */
+  | { type: 'failure', error: Error, response?: R, bytes?: number }
 
 /** An entry before its body is encoded. */
 export interface Draft {

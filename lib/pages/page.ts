@@ -69,7 +69,7 @@ export function judge (rendered: Rendered, { tags, error }: ReturnType<typeof kn
     const failure = new RenderStatus(rendered.job.page.key, rendered.status)
     // What the handler answered, also where only the error is left of its answer.
     failure.statusCode = rendered.status
-    return { outcome: { type: 'failure', error: failure, response: rendered } }
+    return { outcome: { type: 'failure', error: failure, response: rendered, bytes: rendered.body?.length ?? 0 } }
   }
   const unstorable = whyUnstorable(rendered, settings) ?? (error === null ? null : { reason: 'tags', fix: `its tags can't be told: ${error.message}` })
   if (unstorable !== null || rendered.body === null) {

@@ -12,35 +12,46 @@ export interface PathPattern {
 
 type Part =
   | { literal: string }
-  | { param: string, isOptional: boolean }
+  | { param: string }
   | { wildcard: true }
 
+/** As find-my-way reads it: the whole last segment is there or not. */
+const OPTIONAL = /(\/:[^/()]*)\?(\/?)$/
+
 export function parsePattern (pattern: string): PathPattern {
-  const parts = parse(pattern)
-  const params = parts.flatMap(part => 'param' in part ? [part.param] : 'wildcard' in part ? ['*'] : [])
+  const [optional, segment = '', end = ''] = OPTIONAL.exec(pattern) ?? []
+  const before = optional === undefined ? pattern : pattern.slice(0, -optional.length)
+  const parts = parse(before + segment + end)
+  const shorter = optional === undefined ? null : parse(before + end || '/')
+  const optionalParams = namesOf(parse(segment))
+  const params = namesOf(parts)
   return {
     isStatic: params.length === 0,
     params,
-    build (values) {
-      let path = ''
-      for (const part of parts) {
-        if ('literal' in part) {
-          path += encodePath(part.literal)
-          continue
-        }
-        const name = 'param' in part ? part.param : '*'
-        const value = values[name]
-        if (value === undefined || value === '') {
-          if ('param' in part && !part.isOptional) return { missing: name }
-          // `/:a?` without its param is the path before the slash.
-          if ('param' in part) path = path.length > 1 ? path.slice(0, -1) : path
-          continue
-        }
-        path += 'param' in part ? encodeSegment(value) : encodePath(value)
-      }
-      return { path }
+    build: values => build(shorter !== null && optionalParams.every(name => isMissing(values[name])) ? shorter : parts, values)
+  }
+}
+
+function build (parts: readonly Part[], values: Readonly<Record<string, string | undefined>>): { path: string } | { missing: string } {
+  let path = ''
+  for (const part of parts) {
+    if ('literal' in part) path += encodePath(part.literal)
+    else if ('wildcard' in part) path += encodePath(values['*'] ?? '')
+    else {
+      const value = values[part.param]
+      if (isMissing(value)) return { missing: part.param }
+      path += encodeSegment(value)
     }
   }
+  return { path }
+}
+
+function isMissing (value: string | undefined): value is undefined | '' {
+  return value === undefined || value === ''
+}
+
+function namesOf (parts: readonly Part[]): string[] {
+  return parts.flatMap(part => 'param' in part ? [part.param] : 'wildcard' in part ? ['*'] : [])
 }
 
 function parse (pattern: string): Part[] {
@@ -50,24 +61,26 @@ function parse (pattern: string): Part[] {
     if (literal !== '') parts.push({ literal })
     literal = ''
   }
+  let isAfterParam = false
   for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i]
+    const char = pattern[i] ?? ''
     if (char === ':' && pattern[i + 1] === ':') {
       literal += ':'
       i++
     } else if (char === ':') {
       endLiteral()
-      const name = /^[^(\-./?]*/.exec(pattern.slice(i + 1))?.[0] ?? ''
-      i += name.length
+      const param = /^[^(\-./]*/.exec(pattern.slice(i + 1))?.[0] ?? ''
+      i += param.length
       if (pattern[i + 1] === '(') i = endOfGroup(pattern, i + 1)
-      const isOptional = pattern[i + 1] === '?'
-      if (isOptional) i++
-      parts.push({ param: name, isOptional })
-    } else if (char === '*') {
+      parts.push({ param })
+      isAfterParam = true
+    } else if (char === '*' && !isAfterParam) {
       endLiteral()
       parts.push({ wildcard: true })
     } else {
       literal += char
+      // In a segment with a param an asterisk is one.
+      if (char === '/') isAfterParam = false
     }
   }
   endLiteral()

@@ -18,7 +18,7 @@ export function readPath (route: string, pattern: PathPattern, item: unknown): s
   const params: Record<string, string> = {}
   for (const [name, value] of Object.entries(item)) {
     if (!pattern.params.includes(name)) throw new InvalidPaths(route, `the route has no param '${name}'; it has ${pattern.params.join(', ') || 'none'}`)
-    if (typeof value !== 'string' && typeof value !== 'number') throw new InvalidPaths(route, `param '${name}' must be a string or a number, got ${show(value)}`)
+    if (typeof value !== 'string' && !Number.isFinite(value)) throw new InvalidPaths(route, `param '${name}' must be a string or a number, got ${show(value)}`)
     params[name] = String(value)
   }
   const built = pattern.build(params)
@@ -140,6 +140,8 @@ export class RoutePaths {
   relist (): void {
     if (this.#policy.paths === undefined || this.#relisting !== null) return
     if (this.#clock() - this.#relistedAt < RELIST_AFTER) return
+    // Only a function can have something new to say; an iterator that is exhausted would say that there is nothing.
+    if (typeof this.#policy.paths !== 'function' && this.#relistedAt !== -Infinity) return
     this.#relistedAt = this.#clock()
     this.#relisting = this.#anonymous.runInAsyncScope(() => this.relistNow()).catch(this.#onError).finally(() => { this.#relisting = null })
   }

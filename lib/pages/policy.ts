@@ -44,7 +44,7 @@ const CHECKS: Record<keyof RoutePolicy, (value: unknown, refuse: Refuse) => void
   statuses: (value, refuse) => {
     if (!isRecord(value)) return refuse('an object of status: seconds', value)
     for (const [status, ttl] of Object.entries(value)) {
-      if (!STORABLE_STATUSES.includes(Number(status))) refuse(`an object with keys out of ${STORABLE_STATUSES.join(', ')}`, status)
+      if (!STORABLE_STATUSES.map(String).includes(status)) refuse(`an object with keys out of ${STORABLE_STATUSES.join(', ')}`, status)
       if (!isSeconds(ttl)) refuse('an object of status: seconds', ttl)
     }
   },
@@ -62,7 +62,7 @@ const CHECKS: Record<keyof RoutePolicy, (value: unknown, refuse: Refuse) => void
     const isRight = Object.keys(rest).length === 0 &&
       (changefreq === undefined || CHANGE_FREQUENCIES.includes(changefreq)) &&
       (priority === undefined || (typeof priority === 'number' && priority >= 0 && priority <= 1)) &&
-      (lastmod === undefined || !Number.isNaN(new Date(lastmod).getTime()))
+      (lastmod === undefined || !Number.isNaN(new Date(lastmod ?? '').getTime()))
     if (!isRight) refuse(wanted, value)
   }
 }
@@ -99,8 +99,10 @@ export function readPolicy (route: string, value: unknown, settings: Settings): 
 function checkVary (value: unknown, refuse: Refuse): void {
   const wanted = '{ header: { values: string[], select: header => string } }'
   if (!isRecord(value)) return refuse(wanted, value)
+  const seen = new Set<string>()
   for (const [name, rule] of Object.entries(value)) {
-    if (!/^[A-Za-z0-9-]{1,100}$/.test(name)) refuse('an object of header names', name)
+    if (!/^[A-Za-z0-9-]{1,100}$/.test(name) || seen.has(name.toLowerCase())) refuse('an object of header names, each once', name)
+    seen.add(name.toLowerCase())
     if (['cookie', 'authorization', 'host', 'accept-encoding'].includes(name.toLowerCase())) refuse("free of 'cookie', 'authorization', 'host' and 'accept-encoding'", name)
     if (!isRecord(rule) || typeof rule.select !== 'function' || !Array.isArray(rule.values)) return refuse(wanted, rule)
     names(rule.values, refuse, /^[\x21-\x7e]{1,100}$/, `'${name}' with values of 1 to 100 visible characters`)
@@ -110,7 +112,9 @@ function checkVary (value: unknown, refuse: Refuse): void {
 
 function names (value: unknown, refuse: Refuse, form: RegExp, wanted: string): void {
   if (!Array.isArray(value) || value.length > MAX_LIST) return refuse(`${wanted}, at most ${MAX_LIST}`, value)
-  for (const name of value) if (typeof name !== 'string' || !form.test(name)) refuse(wanted, name)
+  for (const [index, name] of value.entries()) {
+    if (typeof name !== 'string' || !form.test(name) || value.indexOf(name) < index) refuse(`${wanted}, each once`, name)
+  }
 }
 
 function boolean (value: unknown, refuse: Refuse): void {

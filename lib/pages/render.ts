@@ -113,7 +113,7 @@ export function enterRender (job: RenderJob, route: PageRoute, request: FastifyR
 
 const NOT_RENDERING: ReplyIsr = Object.freeze({ tags () {}, ttl () {}, noStore () {} })
 
-/** `reply.isr`: writes to the page being rendered; in a live answer, checks its arguments and does nothing. */
+/** `reply.isr`: writes to the page being rendered; does nothing in a live answer. */
 export function replyIsr (request: FastifyRequest): ReplyIsr {
   const job = jobOf(request)
   if (job === undefined) return NOT_RENDERING

@@ -24,10 +24,10 @@ interface Watch { seen: number[], misses: string[], stop (): Promise<void> }
 
 /** Asks for every page, again and again, several at a time. */
 function watch (app: FastifyInstance): Watch {
-  const result: Watch = { seen: [], misses: [], stop: async () => { isOver = true; await Promise.all(visitors) } }
-  let isOver = false
+  const over = new AbortController()
+  const result: Watch = { seen: [], misses: [], stop: async () => { over.abort(); await Promise.all(visitors) } }
   const visitor = async (first: number): Promise<void> => {
-    for (let id = first; !isOver; id = (id + 7) % PAGES) {
+    for (let id = first; !over.signal.aborted; id = (id + 7) % PAGES) {
       const { body, statusCode, headers } = await app.inject({ url: `/p/${id}`, headers: { 'accept-encoding': 'identity' } })
       if (statusCode !== 200) result.misses.push(`${statusCode}`)
       if (!String(headers['cache-status']).includes('hit')) result.misses.push(String(headers['cache-status']))

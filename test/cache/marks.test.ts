@@ -3,6 +3,7 @@ import t from 'tap'
 import { Marks, type Verdict } from '../../lib/cache/marks.js'
 import type { Mark } from '../../lib/cluster/coordinator.js'
 import { makeDisk, makeEngine, makeEntryOf, makeGate, settle, show, storable, TestPage, unstorable, until, type Gate } from '../helpers/engine.js'
+import { holds } from '../helpers/property.js'
 
 const soft = (tag: string, epoch: number, deadline = Infinity): Mark => ({ kind: 'soft', tag, epoch, deadline })
 const hard = (tag: string, epoch: number): Mark => ({ kind: 'hard', tag, epoch, deadline: 0 })
@@ -55,8 +56,8 @@ t.test('a later, laxer order takes nothing back', async (t) => {
   t.same(marks.judge({ epoch: 6, tags: ['a'] }), { kind: 'soft', deadline: Infinity })
 })
 
-t.test('marks say what a list of all orders would say, in whatever order they come', async () => {
-  fc.assert(fc.property(fc.array(markArb, { maxLength: 60 }), fc.array(entryArb, { minLength: 1, maxLength: 10 }), (list, entries) => {
+t.test('marks say what a list of all orders would say, in whatever order they come', async (t) => {
+  holds(t, fc.property(fc.array(markArb, { maxLength: 60 }), fc.array(entryArb, { minLength: 1, maxLength: 10 }), (list, entries) => {
     const marks = new Marks()
     for (const mark of list) marks.add(mark)
     return entries.every((entry) => {
@@ -66,8 +67,8 @@ t.test('marks say what a list of all orders would say, in whatever order they co
   }), { numRuns: 500 })
 })
 
-t.test('marks that are forgotten make entries stale too early, never too late', async () => {
-  fc.assert(fc.property(fc.array(markArb, { maxLength: 80 }), fc.array(entryArb, { minLength: 1, maxLength: 10 }), (list, entries) => {
+t.test('marks that are forgotten make entries stale too early, never too late', async (t) => {
+  holds(t, fc.property(fc.array(markArb, { maxLength: 80 }), fc.array(entryArb, { minLength: 1, maxLength: 10 }), (list, entries) => {
     const marks = new Marks(3)
     for (const mark of list) marks.add(mark)
     return marks.size <= 3 && entries.every(entry => isAtLeastAsStrict(marks.judge(entry), naive(list, entry)))
@@ -106,8 +107,8 @@ t.test('orders on one tag, each with a deadline of its own, do not pile up', asy
   t.same(marks.judge({ epoch: 50_000, tags: ['a'] }), { kind: 'none' })
 })
 
-t.test('written out and read again they say the same', async () => {
-  fc.assert(fc.property(fc.array(markArb, { maxLength: 40 }), entryArb, (list, entry) => {
+t.test('written out and read again they say the same', async (t) => {
+  holds(t, fc.property(fc.array(markArb, { maxLength: 40 }), entryArb, (list, entry) => {
     const [first, second] = [new Marks(), new Marks()]
     for (const mark of list) first.add(mark)
     for (const mark of first) second.add(mark)

@@ -128,10 +128,23 @@ t.test('T47 no manifest, or something else in its place, never keeps the app fro
   const manifest = JSON.parse(good) as Manifest
   const page = (more: object): string => JSON.stringify({ ...manifest, pages: manifest.pages.map(page => ({ ...page, ...more })) })
   const contents: Record<string, string> = {
-    empty: '', null: 'null', 'an array': '[]', half: good.slice(0, good.length / 2), 'another version': JSON.stringify({ ...manifest, version: 2 }), 'a build id that climbs': JSON.stringify({ ...manifest, buildId: '../../secret' }),
-    'pages that are no list': JSON.stringify({ ...manifest, pages: {} }), 'pages twice': JSON.stringify({ ...manifest, pages: [...manifest.pages, ...manifest.pages] }), 'a file that climbs': page({ file: '.isr/../../secret' }), 'an export that climbs': page({ export: '../secret' }), 'an absolute export': page({ export: '/etc/passwd' }),
-    'a path that climbs': page({ path: '/../secret', key: '/../secret' }), 'a key of another page': page({ key: '/other' }), 'a tag that is no string': page({ tags: [{}] }),
-    'a prototype': good.replace('"version"', '"__proto__": { "polluted": true }, "version"'), 'a prototype in a page': good.replaceAll('"encodings":{', '"encodings":{"__proto__":{"polluted":1},"constructor":1,'), 'deeply nested': `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    empty: '',
+    null: 'null',
+    'an array': '[]',
+    half: good.slice(0, good.length / 2),
+    'another version': JSON.stringify({ ...manifest, version: 2 }),
+    'a build id that climbs': JSON.stringify({ ...manifest, buildId: '../../secret' }),
+    'pages that are no list': JSON.stringify({ ...manifest, pages: {} }),
+    'pages twice': JSON.stringify({ ...manifest, pages: [...manifest.pages, ...manifest.pages] }),
+    'a file that climbs': page({ file: '.isr/../../secret' }),
+    'an export that climbs': page({ export: '../secret' }),
+    'an absolute export': page({ export: '/etc/passwd' }),
+    'a path that climbs': page({ path: '/../secret', key: '/../secret' }),
+    'a key of another page': page({ key: '/other' }),
+    'a tag that is no string': page({ tags: [{}] }),
+    'a prototype': good.replace('"version"', '"__proto__": { "polluted": true }, "version"'),
+    'a prototype in a page': good.replaceAll('"encodings":{', '"encodings":{"__proto__":{"polluted":1},"constructor":1,'),
+    'deeply nested': `${'['.repeat(100_000)}${']'.repeat(100_000)}`
   }
   for (const [name, content] of Object.entries(contents)) {
     fs.writeFileSync(file, content)
