@@ -14,6 +14,8 @@ import notice from './pages/notice.js'
 import outage from './pages/outage.js'
 import pulse from './pages/pulse.js'
 import request from './pages/request.js'
+import stock from './pages/stock.js'
+import tenants from './pages/tenants.js'
 
 export interface ExampleOptions {
   baseUrl?: string
@@ -74,9 +76,10 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
   })
 
   // Last: a plugin takes on the error handler that is there when it is registered.
-  for (const page of [home, howItWorks, freshness, pulse, request, notice, outage, guides, compare]) {
+  for (const page of [home, howItWorks, freshness, pulse, request, notice, outage, stock, guides, compare]) {
     await app.register(page)
   }
+  await app.register(tenants, { clock: options.clock ?? Date.now })
 }
 
 /** The sources and the compiled files lie at different depths; package.json is above both. */

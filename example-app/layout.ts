@@ -68,6 +68,8 @@ const navigation: Array<{ path: string, text: string, mode: Mode }> = [
   { path: '/request', text: 'Request', mode: 'dynamic' },
   { path: '/notice', text: 'Notice board', mode: 'prerendered' },
   { path: '/outage', text: 'Outage', mode: 'isr' },
+  { path: '/stock', text: 'Stock', mode: 'prerendered' },
+  { path: '/tenants/harbour', text: 'Tenants', mode: 'dynamic' },
   { path: '/guides', text: 'Guides', mode: 'prerendered' },
   { path: '/compare', text: 'Compare', mode: 'hydrated' }
 ]

@@ -30,6 +30,8 @@ const pages = [
   ['/request', 'dynamic'],
   ['/notice', 'revalidated when somebody posts'],
   ['/outage', 'kept alive while its source fails'],
+  ['/stock', 'made of cached data, changes with them'],
+  ['/tenants/harbour', 'settings per tenant, with defaults'],
   ['/guides', 'one route, several pages'],
   ['/compare', 'the four modes, measured by your browser']
 ] as const

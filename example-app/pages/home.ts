@@ -88,6 +88,8 @@ npx fastify start app.js`))}
 <li><a href="/compare">See it measured</a> <span>One handler under four modes, timed by your own browser.</span></li>
 <li><a href="/how-it-works">Follow a request</a> <span>Memory, disk, render; and what happens when rendering fails.</span></li>
 <li><a href="/freshness">Move through time</a> <span>Drag a page from fresh to expired and see who gets what.</span></li>
+<li><a href="/stock">Change a datum</a> <span>The pages that were made of it follow, though no route names them.</span></li>
+<li><a href="/tenants/harbour">Break a source of data</a> <span>Settings per tenant: kept, refreshed behind, and defaults when there is nothing.</span></li>
 <li><a href="/guides/when-not-to-use-it">When not to use it</a> <span>Some pages must not be shared. How to tell.</span></li>
 </ul>
 </section>`
