@@ -25,6 +25,7 @@ t.test('without options everything has its documented default', async (t) => {
     strictPaths: true,
     buildId: null,
     bypass: null,
+    revalidateEndpoint: null,
     cacheStatus: true,
     cdn: { cacheControl: false }
   })

@@ -98,12 +98,6 @@ export class Cache<View, R> {
 
   /** For a visitor: the best entry that may be served now, or what rendering it ended in. */
   async get (source: Source<R>): Promise<Answer<View, R>> {
-    const answer = await this.#get(source)
-    if (source.isShared === true && answer.kind === 'held') this.#flights.use(answer.held)
-    return answer
-  }
-
-  async #get (source: Source<R>): Promise<Answer<View, R>> {
     // Or an old datum would make a page that looks fresh.
     const isNewWanted = source.isShared === true && this.#flights.isInside
     for (let overtaken = 0; ; overtaken++) {
@@ -112,21 +106,27 @@ export class Cache<View, R> {
       const state = old === null ? 'expired' : stateAt(old, this.#options.clock())
       if (old !== null && (state === 'fresh' || (state === 'stale' && !isNewWanted))) {
         if (state === 'stale') this.regenerate(source, old)
-        return { kind: 'held', held: old, how: state, isCollapsed: false, hadOld: true }
+        return this.#noted(source, { kind: 'held', held: old, how: state, isCollapsed: false, hadOld: true })
       }
       const usable = state === 'expired' ? null : old
       const known = this.#answerFromMemory(source.key, usable)
-      if (known !== null) return known
+      if (known !== null) return this.#noted(source, known)
 
       const { flight, isLeader } = this.#join(source, reasonFor(old), { priority: 'visitor', since: 0 })
       const landing = await this.#flights.land(flight)
       const answer = this.#answer(landing, { source, old, usable, isLeader })
-      if (answer !== null) return answer
+      if (answer !== null) return this.#noted(source, answer)
       if (overtaken >= MOST_OVERTAKEN) {
         const error = new RenderTimeout(source.key, this.#options.renderTimeout)
         return { kind: 'failed', error, response: null, retryAfterMs: BACKOFF_FIRST }
       }
     }
+  }
+
+  /** The running render, if there is one, depends on what is shared. */
+  #noted (source: Source<R>, answer: Answer<View, R>): Answer<View, R> {
+    if (source.isShared === true && answer.kind === 'held') this.#flights.use(answer.held)
+    return answer
   }
 
   /** Renders an old entry again, behind. At most one at a time per key, none during back-off. */
