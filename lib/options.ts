@@ -205,11 +205,12 @@ const LEAST_SECRET = 32
 
 function readEndpoint (value: IsrOptions['revalidateEndpoint']): Settings['revalidateEndpoint'] {
   if (value === undefined) return null
+  // Whatever stands in the wrong place may be the secret: never shown.
+  if (typeof value !== 'object') throw new InvalidOption('revalidateEndpoint', 'an object { path, secret }', 'something else')
   const { path: url, secret } = group(value, 'revalidateEndpoint', { path: true, secret: true })
-  if (typeof url !== 'string' || !/^\/[\w./~-]*$/.test(url)) throw new InvalidOption('revalidateEndpoint.path', "a path such as '/internal/revalidate'", show(url))
+  if (typeof url !== 'string' || !/^\/[\w./~-]*$/.test(url)) throw new InvalidOption('revalidateEndpoint.path', "a path such as '/internal/revalidate'", 'something else')
   const secrets = Array.isArray(secret) ? secret : [secret]
   const areLong = secrets.length > 0 && secrets.every(item => typeof item === 'string' && item.length >= LEAST_SECRET && /^[\x21-\x7e]+$/.test(item))
-  // Never shown, not even a wrong one.
   if (!areLong) throw new InvalidOption('revalidateEndpoint.secret', `${LEAST_SECRET} or more visible characters, or an array of such secrets`, 'something else')
   return Object.freeze({ path: url, secrets: Object.freeze([...secrets]) })
 }

@@ -506,6 +506,30 @@ t.test('H22 the handler\'s own ETag, Last-Modified, Date, Age and Cache-Control'
   }
 })
 
+t.test('H23 the revalidate endpoint: no answer of it may be stored, and who may not ask learns nothing', async (t) => {
+  const secret = 'a-secret-that-is-long-enough-to-be-one'
+  const { ask, app } = await serve(t, html, {}, { isr: { revalidateEndpoint: { path: '/orders', secret } } })
+  await ask()
+  const order = async (payload: string, headers: Record<string, string>): Promise<{ status: number, text: string }> => {
+    const { statusCode, body, headers: sent } = await app.inject({ method: 'POST', url: '/orders', payload, headers: { 'content-type': 'application/json', ...headers } })
+    t.equal(sent['cache-control'], 'no-store', String(statusCode))
+    t.match(sent['content-type'], /^application\/json/)
+    t.notMatch(body, secret)
+    return { status: statusCode, text: body }
+  }
+  const authorization = `Bearer ${secret}`
+  const given = await order('{"revalidate":[{"path":"/page"}]}', { authorization })
+  t.equal(given.status, 200)
+  t.match(JSON.parse(given.text), { revalidate: { matched: 1, epoch: Number, degraded: false } })
+  t.equal((await order('{}', { authorization })).status, 422)
+  t.equal((await order('x'.repeat(70_000), { authorization })).status, 413)
+  t.equal((await order('x', { authorization, 'content-type': 'text/plain' })).status, 415)
+  const there = await order('{"inspect":[{"path":"/page"}]}', {})
+  const missing = await order('{"inspect":[{"path":"/nowhere"}]}', { authorization: 'Bearer wrong' })
+  t.equal(there.status, 401)
+  t.same(there, missing)
+})
+
 t.test('H24 the same bytes have the same ETag, whenever and wherever they are rendered', async (t) => {
   const etags = new Map<string, Set<string>>()
   for (let instance = 0; instance < 2; instance++) {

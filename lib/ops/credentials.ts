@@ -27,15 +27,19 @@ export class Credentials {
     return this.#hashes.map(known => timingSafeEqual(known, hash)).includes(true)
   }
 
-  /** HMAC-SHA256 over `timestamp.body`. */
   hasSignature ({ timestamp, signature, body, now }: { timestamp: string | undefined, signature: string | undefined, body: Buffer, now: number }): boolean {
     const given = SIGNATURE.exec(signature ?? '')?.[1]
     if (given === undefined || timestamp === undefined || !TIMESTAMP.test(timestamp)) return false
     const isInTime = Math.abs(now / 1000 - Number(timestamp)) <= WINDOW
     const bytes = Buffer.from(given, 'hex')
-    const isRight = this.#secrets.map(secret => timingSafeEqual(createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest(), bytes)).includes(true)
+    const isRight = this.#secrets.map(secret => timingSafeEqual(sign(secret, timestamp, body), bytes)).includes(true)
     return isRight && isInTime
   }
+}
+
+/** HMAC-SHA256 over `timestamp.body`. */
+export function sign (secret: string, timestamp: string, body: Buffer): Buffer {
+  return createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest()
 }
 
 function hashOf (secret: string): Buffer {

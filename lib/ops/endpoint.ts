@@ -1,9 +1,11 @@
+import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify'
 import { LRUMap } from 'mnemonist'
-import type { Isr, OrderResult, Target, TargetItem } from '../../types/index.js'
+import type { Isr, OrderResult, TargetItem } from '../../types/index.js'
 import { isRecord } from '../cache/codec.js'
 import { InvalidTarget } from '../errors.js'
 import { show } from '../options.js'
+import { readTargets } from '../pages/targets.js'
 import { Credentials } from './credentials.js'
 
 export interface EndpointOptions {
@@ -12,8 +14,8 @@ export interface EndpointOptions {
   clock: () => number
 }
 
-const MAX_BODY = 64 * 1024
-const MAX_ITEMS = 256
+export const MAX_BODY = 64 * 1024
+export const MAX_ITEMS = 256
 const MAX_ITEM_LENGTH = 2048
 /** Wrong credentials that an address may send in a minute before it hears 429. */
 const MOST_FAILURES = 10
@@ -21,7 +23,8 @@ const FAILURE_WINDOW = 60_000
 const MOST_ADDRESSES = 10_000
 const ACTIONS = ['revalidate', 'purge', 'refresh', 'inspect'] as const
 
-type Actions = Partial<Record<typeof ACTIONS[number], TargetItem[]>>
+export type Action = typeof ACTIONS[number]
+type Actions = Partial<Record<Exclude<Action, 'inspect'>, TargetItem[]> & { inspect: { path: string }[] }>
 
 /**
  * Orders over HTTP, for webhooks and the command line: POST, JSON, a secret.
@@ -36,10 +39,12 @@ export function addEndpoint (app: FastifyInstance, isr: Isr, options: EndpointOp
     instance.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: MAX_BODY }, (_request, body, done) => { done(null, body) })
     instance.addHook('onRequest', async (_request, reply) => { reply.header('cache-control', 'no-store') })
     instance.setErrorHandler(async (error: FastifyError, request, reply) => {
-      const status = error.statusCode ?? 500
+      const status = error.code === 'FST_ISR_ERR_INVALID_TARGET' ? 422 : error.statusCode ?? 500
       if (status >= 500) request.log.error({ err: error }, 'the revalidate endpoint failed')
-      // What came before the credentials were looked at is told to nobody.
-      return await reply.code(status).send({ error: WORDS[status] ?? 'Error', ...(status === 422 ? { message: error.message } : {}) })
+      // A hook of the app may have refused before the one above ran.
+      reply.header('cache-control', 'no-store')
+      // Only what is wrong with an order is told: nobody gets there without a secret.
+      return await reply.code(status).send({ ...wordFor(status), ...(error.code === 'FST_ISR_ERR_INVALID_TARGET' ? { message: error.message } : {}) })
     })
     instance.route({
       method: 'POST',
@@ -49,9 +54,11 @@ export function addEndpoint (app: FastifyInstance, isr: Isr, options: EndpointOp
       handler: async (request, reply) => {
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
         if (!isAllowed(request, body, credentials, options.clock())) {
-          const isTooOften = failures.note(request.ip)
-          request.log.warn({ address: request.ip }, 'the revalidate endpoint was asked with wrong credentials')
-          return await reply.code(isTooOften ? 429 : 401).send({ error: isTooOften ? WORDS[429] : WORDS[401] })
+          const count = failures.note(request.ip)
+          // Whoever guesses does not fill the log.
+          if (count <= MOST_FAILURES) request.log.warn({ address: request.ip }, 'the revalidate endpoint was asked with wrong credentials')
+          const status = count > MOST_FAILURES ? 429 : 401
+          return await reply.code(status).send(wordFor(status))
         }
         const { answer, isDegraded } = await run(isr, readActions(body))
         return await reply.code(isDegraded ? 503 : 200).send(answer)
@@ -60,7 +67,9 @@ export function addEndpoint (app: FastifyInstance, isr: Isr, options: EndpointOp
   })
 }
 
-const WORDS: Record<number, string> = { 401: 'Unauthorized', 413: 'Payload Too Large', 415: 'Unsupported Media Type', 422: 'Unprocessable Content', 429: 'Too Many Requests' }
+function wordFor (status: number): { error: string } {
+  return { error: STATUS_CODES[status] ?? 'Error' }
+}
 
 function isAllowed ({ headers }: FastifyRequest, body: Buffer, credentials: Credentials, now: number): boolean {
   if (credentials.hasBearer(headers.authorization)) return true
@@ -71,20 +80,33 @@ function text (value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? undefined : value
 }
 
-/** @throws FST_ISR_ERR_INVALID_TARGET, answered 422 */
+/**
+ * Judges all of it before anything is done: an order is given as a whole or not at all.
+ *
+ * @throws FST_ISR_ERR_INVALID_TARGET, answered 422
+ */
 function readActions (body: Buffer): Actions {
   const value = parse(body)
   const entries = Object.entries(value)
-  if (entries.length === 0) throw unprocessable(`it has none of the keys ${ACTIONS.join(', ')}`)
+  if (entries.length === 0) throw new InvalidTarget(`it has none of the keys ${ACTIONS.join(', ')}`)
   let items = 0
   for (const [action, targets] of entries) {
-    if (!(ACTIONS as readonly string[]).includes(action)) throw unprocessable(`the key ${show(action)} is none of ${ACTIONS.join(', ')}`)
-    if (!Array.isArray(targets)) throw unprocessable(`'${action}' must be an array of targets`)
+    if (!(ACTIONS as readonly string[]).includes(action)) throw new InvalidTarget(`the key ${show(action)} is none of ${ACTIONS.join(', ')}`)
+    if (!Array.isArray(targets)) throw new InvalidTarget(`'${action}' must be an array of targets`)
     items += targets.length
-    if (targets.some(target => JSON.stringify(target).length > MAX_ITEM_LENGTH)) throw unprocessable(`a target of '${action}' is longer than ${MAX_ITEM_LENGTH} characters`)
   }
-  if (items > MAX_ITEMS) throw unprocessable(`${items} targets; the most is ${MAX_ITEMS}`)
+  if (items > MAX_ITEMS) throw new InvalidTarget(`${items} targets; the most is ${MAX_ITEMS}`)
+  for (const [action, targets] of entries) {
+    for (const target of targets as unknown[]) checkItem(action, target)
+  }
   return value as Actions
+}
+
+function checkItem (action: string, target: unknown): void {
+  const isTooLong = isRecord(target) && Object.values(target).some(text => typeof text === 'string' && text.length > MAX_ITEM_LENGTH)
+  if (isTooLong) throw new InvalidTarget(`a target of '${action}' is longer than ${MAX_ITEM_LENGTH} characters`)
+  if (action !== 'inspect') readTargets([target as TargetItem])
+  else if (!isRecord(target) || Object.keys(target).length !== 1 || typeof target.path !== 'string') throw new InvalidTarget("inspect takes { path: '/about' }")
 }
 
 function parse (body: Buffer): Record<string, unknown> {
@@ -92,38 +114,24 @@ function parse (body: Buffer): Record<string, unknown> {
   try {
     value = JSON.parse(body.toString('utf8'))
   } catch {
-    throw unprocessable('the body is no JSON')
+    throw new InvalidTarget('the body is no JSON')
   }
-  if (!isRecord(value)) throw unprocessable('the body must be an object')
+  if (!isRecord(value)) throw new InvalidTarget('the body must be an object')
   return value
-}
-
-function unprocessable (problem: string): Error {
-  return Object.assign(new InvalidTarget(problem), { statusCode: 422 })
 }
 
 async function run (isr: Isr, actions: Actions): Promise<{ answer: Record<string, unknown>, isDegraded: boolean }> {
   const answer: Record<string, unknown> = {}
   const orders: OrderResult[] = []
-  try {
-    // Purges first: what they concern is not worth anything else.
-    if (actions.purge !== undefined) orders.push(answer.purge = await isr.purge(actions.purge as Target))
-    if (actions.revalidate !== undefined) orders.push(answer.revalidate = await isr.revalidate(actions.revalidate as Target))
-    if (actions.refresh !== undefined) {
-      const { pages } = await isr.refresh(actions.refresh as Target)
-      answer.refresh = { pages: pages.map(({ error: _error, ...page }) => page) }
-    }
-    if (actions.inspect !== undefined) answer.inspect = await Promise.all(actions.inspect.map(target => inspect(isr, target)))
-  } catch (error) {
-    if ((error as FastifyError).code === 'FST_ISR_ERR_INVALID_TARGET') throw Object.assign(error as Error, { statusCode: 422 })
-    throw error
+  // Purges first: what they concern is not worth anything else.
+  if (actions.purge !== undefined) orders.push(answer.purge = await isr.purge(actions.purge))
+  if (actions.revalidate !== undefined) orders.push(answer.revalidate = await isr.revalidate(actions.revalidate))
+  if (actions.refresh !== undefined) {
+    const { pages } = await isr.refresh(actions.refresh)
+    answer.refresh = { pages: pages.map(({ error: _error, ...page }) => page) }
   }
+  if (actions.inspect !== undefined) answer.inspect = await Promise.all(actions.inspect.map(async ({ path }) => await isr.inspect(path)))
   return { answer, isDegraded: orders.some(order => order.degraded) }
-}
-
-async function inspect (isr: Isr, target: unknown): Promise<unknown> {
-  if (!isRecord(target) || typeof target.path !== 'string') throw new InvalidTarget("inspect takes { path: '/about' }")
-  return await isr.inspect(target.path)
 }
 
 /** Failed attempts per address, in windows of a minute. */
@@ -135,13 +143,13 @@ class Failures {
     this.#clock = clock
   }
 
-  /** Returns whether it is too often. */
-  note (address: string): boolean {
+  /** Returns how many they are with this one. */
+  note (address: string): number {
     const now = this.#clock()
     const known = this.#counts.get(address)
     const counted = known === undefined || now - known.since > FAILURE_WINDOW ? { since: now, count: 0 } : known
     counted.count++
     this.#counts.set(address, counted)
-    return counted.count > MOST_FAILURES
+    return counted.count
   }
 }
