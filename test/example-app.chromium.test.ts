@@ -39,8 +39,8 @@ function regenerated (path: string): Promise<void> {
 const label = (page: Page, name: string) => page.locator(`[data-read="${name}"]`)
 
 const paths = [
-  '/', '/how-it-works', '/freshness', '/pulse', '/request', '/notice', '/outage', '/guides',
-  '/guides/when-not-to-use-it', '/guides/choosing-a-ttl', '/compare', '/compare/isr', '/compare/dynamic'
+  '/', '/how-it-works', '/freshness', '/pulse', '/request', '/notice', '/outage', '/stock', '/stock/kettle',
+  '/tenants/harbour', '/guides', '/guides/when-not-to-use-it', '/guides/choosing-a-ttl', '/compare', '/compare/isr', '/compare/dynamic'
 ]
 
 t.test('every page loads without an error and fills in its label', async t => {
@@ -55,7 +55,7 @@ t.test('every page loads without an error and fills in its label', async t => {
     await page.goto(url + path)
     await page.waitForFunction(() => document.querySelector('[data-label]')?.hasAttribute('data-state'))
     const status = await label(page, 'cache-status').textContent()
-    if (path === '/request' || path === '/compare/dynamic') t.notMatch(status, /hit/, path)
+    if (['/request', '/tenants/harbour', '/compare/dynamic'].includes(path)) t.notMatch(status, /hit/, path)
     else t.match(status, /^fastify-isr; hit(; ttl=\d+)?$/, path)
   }
   t.same(errors, [])
@@ -206,6 +206,86 @@ t.test('the outage page stays on the screen while its source is off', async t =>
   await page.getByRole('link', { name: 'Load the page again' }).click()
   await page.waitForSelector('[data-label][data-state="stale-if-error"]')
   t.equal(await page.locator('[data-headline]').textContent(), headline)
+  t.same(errors, [])
+})
+
+t.test('a sale changes the pages that were made of its datum at the next loads, and no other', async t => {
+  const { url } = await serve(t)
+  const { page, errors } = await openPage(t)
+  const left = () => page.locator('.headline [data-left]').textContent()
+  const state = (path: string) => page.locator(`[data-page="${path}"][data-state]`).textContent()
+
+  await page.goto(`${url}/stock/kettle`)
+  t.equal(await left(), '7')
+  for (const path of ['/stock', '/stock/lamp', '/stock/kettle', '/stock/atlas']) t.equal(await state(path), 'fresh', path)
+
+  const renewed = regenerated('/stock/kettle')
+  await page.getByRole('button', { name: 'Sell one', exact: true }).focus()
+  await page.keyboard.press('Enter')
+  await page.waitForURL('**/stock/kettle#sold')
+  t.equal(await page.locator('#sold').isVisible(), true)
+  t.equal(await left(), '7', 'the old page at once')
+  t.equal(await state('/stock'), 'stale', 'the other page of the same datum')
+  t.equal(await state('/stock/atlas'), 'fresh')
+  t.equal(await page.locator('[data-fact="left"]').textContent(), '6', 'in the source')
+  await renewed
+  await page.locator('.flash:target').getByRole('link', { name: 'Load the page again' }).click()
+  await page.waitForURL('**/stock/kettle')
+  t.equal(await left(), '6', 'the next load has the new one')
+
+  const room = regenerated('/stock')
+  await page.goto(`${url}/stock`)
+  await room
+  await page.reload()
+  t.equal(await page.locator('[data-left="kettle"]').textContent(), '6')
+  t.equal(await page.locator('[data-left="atlas"]').textContent(), '3')
+  t.same(errors, [])
+})
+
+t.test('a sale that nobody is told of changes no page', async t => {
+  const { url } = await serve(t)
+  const { page } = await openPage(t)
+  await page.goto(`${url}/stock/atlas`)
+  await page.getByRole('button', { name: 'Sell one and tell nobody' }).click()
+  await page.waitForURL('**/stock/atlas#sold-silently')
+  await page.locator('[data-page="/stock/atlas"][data-state="fresh"]').waitFor()
+  t.equal(await page.locator('[data-fact="left"]').textContent(), '2')
+  await page.reload()
+  t.equal(await page.locator('.headline [data-left]').textContent(), '3')
+})
+
+t.test('a shop falls back to the defaults when its source fails, and recovers', async t => {
+  const { url, advance } = await serve(t)
+  const { page, errors } = await openPage(t)
+  const origin = page.locator('[data-origin]')
+  const theme = () => page.locator('.shop').getAttribute('data-theme')
+  const from = () => page.locator('[data-from]').allTextContents()
+
+  await page.goto(`${url}/tenants/harbour`)
+  t.equal(await origin.textContent(), 'new')
+  t.equal(await theme(), 'sea')
+  const sign = page.locator('.shop-sign')
+  const colour = await sign.evaluate(element => getComputedStyle(element).backgroundColor)
+
+  advance(6)
+  await page.reload()
+  t.equal(await origin.textContent(), 'stale', 'the old value at once')
+
+  await page.getByRole('button', { name: 'Make the source fail' }).click()
+  await page.getByText('The source fails. It mends').waitFor()
+  await page.getByRole('button', { name: 'Forget what is kept' }).click()
+  await page.locator('[data-origin]', { hasText: 'defaults' }).waitFor()
+  t.equal(await theme(), 'plain')
+  t.not(await sign.evaluate(element => getComputedStyle(element).backgroundColor), colour)
+  t.same(await from(), ['the default', 'the default', 'the default', 'the default'])
+  t.match(await page.locator('[data-failed]').textContent(), /^[12]$/)
+
+  await page.getByRole('button', { name: 'Mend the source' }).click()
+  await page.getByText('The source works. An answer').waitFor()
+  advance(31)
+  await page.reload()
+  t.equal(await theme(), 'sea')
+  t.same(await from(), ['the source', 'the source', 'the default', 'the source'])
   t.same(errors, [])
 })
 

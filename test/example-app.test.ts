@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
+import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import t, { type Test } from 'tap'
@@ -16,6 +17,13 @@ const modeOf: Record<string, Mode> = {
   '/request': 'dynamic',
   '/notice': 'prerendered',
   '/outage': 'isr',
+  '/stock': 'prerendered',
+  '/stock/lamp': 'prerendered',
+  '/stock/kettle': 'prerendered',
+  '/stock/atlas': 'prerendered',
+  '/tenants/harbour': 'dynamic',
+  '/tenants/orchard': 'dynamic',
+  '/tenants/bakery': 'dynamic',
   '/guides': 'prerendered',
   '/compare': 'hydrated',
   '/compare/prerendered': 'prerendered',
@@ -147,9 +155,9 @@ t.test('the four handlers of the comparison answer alike but for mode and time',
   for (const body of bodies) t.equal(body, bodies[0])
 })
 
-t.test('a guide that does not exist is not found, and neither is an unknown page', async t => {
+t.test('a guide, an article and a tenant that do not exist are not found, and neither is an unknown page', async t => {
   const app = await start(t)
-  for (const path of ['/guides/nothing', '/nothing']) {
+  for (const path of ['/guides/nothing', '/stock/nothing', '/stock/nothing/now', '/tenants/nobody', '/nothing']) {
     const { statusCode, body } = await app.inject(path)
     t.equal(statusCode, 404, path)
     t.match(body, 'There is no such page', path)
@@ -249,6 +257,116 @@ t.test('the outage page is an error page when there is no older one', async t =>
   t.equal(statusCode, 500)
   t.match(body, 'This page could not be rendered')
   t.notMatch(body, 'switched off', 'the message of the error stays in the log')
+})
+
+const left = async (app: FastifyInstance, path: string, id: string) =>
+  Number(new RegExp(`data-left="${id}">(\\d+)<`).exec((await app.inject(path)).body)?.[1])
+
+t.test('a sale revalidates a datum, and with it the pages that were made of it', async t => {
+  const app = await start(t)
+  await app.isr.prerender()
+  t.equal(await left(app, '/stock/kettle', 'kettle'), 7)
+  t.equal(await left(app, '/stock', 'kettle'), 7)
+  t.equal(await left(app, '/stock/atlas', 'atlas'), 3)
+
+  const { statusCode, headers } = await post(app, '/stock/kettle', { tell: 'yes' })
+  t.equal(statusCode, 303)
+  t.equal(headers.location, '/stock/kettle#sold')
+  const { pages } = (await app.inject('/stock/atlas/now')).json()
+  t.same(pages, [
+    { path: '/stock', state: 'stale' },
+    { path: '/stock/lamp', state: 'fresh' },
+    { path: '/stock/kettle', state: 'stale' },
+    { path: '/stock/atlas', state: 'fresh' }
+  ])
+
+  for (const path of ['/stock', '/stock/kettle']) {
+    const renewed = regenerated(path)
+    t.equal(await left(app, path, 'kettle'), 7, `${path}: the old page at once`)
+    await renewed
+    t.equal(await left(app, path, 'kettle'), 6, `${path}: the next visitor has the new one`)
+  }
+  t.same((await app.isr.inspect('/stock/kettle')).tags, [], 'no tag that somebody wrote')
+})
+
+t.test('a sale that nobody is told of changes the source and no page', async t => {
+  const app = await start(t)
+  await app.isr.prerender()
+  const { reads } = (await app.inject('/stock/atlas/now')).json()
+  t.equal((await post(app, '/stock/atlas', { tell: 'no' })).headers.location, '/stock/atlas#sold-silently')
+  t.match((await app.inject('/stock/atlas/now')).json(), { left: 2, reads })
+  t.match((await app.inject('/stock/atlas')).headers['cache-status'], /^fastify-isr; hit$/)
+  t.equal(await left(app, '/stock/atlas', 'atlas'), 3)
+
+  const renewed = regenerated('/stock/atlas')
+  await post(app, '/stock/atlas', { tell: 'yes' })
+  await app.inject('/stock/atlas')
+  await renewed
+  t.equal(await left(app, '/stock/atlas', 'atlas'), 1)
+})
+
+t.test('nothing is sold from elsewhere, nor what is not there', async t => {
+  const app = await start(t)
+  t.equal((await post(app, '/stock/lamp', { tell: 'yes' }, { 'sec-fetch-site': 'cross-site' })).statusCode, 403)
+  t.equal((await post(app, '/stock/nothing', { tell: 'yes' })).statusCode, 404)
+  t.equal((await app.inject('/stock/lamp/now')).json().left, 12)
+})
+
+async function shop (app: FastifyInstance, tenant: string) {
+  const { body } = await app.inject(`/tenants/${tenant}`)
+  const match = (pattern: RegExp) => pattern.exec(body)?.[1]
+  return {
+    origin: match(/data-origin>(\w+)</),
+    theme: match(/data-theme="(\w+)"/),
+    asked: Number(match(/data-asked>(\d+)</)),
+    failed: Number(match(/data-failed>(\d+)</)),
+    from: [...body.matchAll(/data-from="(\w+)"/g)].map(([, from]) => from)
+  }
+}
+
+t.test('the settings of a tenant are kept, refreshed behind, and those of another are others', async t => {
+  const clock = adjustableClock()
+  const app = await start(t, { clock: clock.now })
+  const mixed = ['source', 'source', 'default', 'source']
+  t.same(await shop(app, 'harbour'), { origin: 'new', theme: 'sea', asked: 1, failed: 0, from: mixed })
+  t.same(await shop(app, 'harbour'), { origin: 'fresh', theme: 'sea', asked: 1, failed: 0, from: mixed })
+  t.match(await shop(app, 'orchard'), { origin: 'new', theme: 'moss', asked: 1 })
+
+  clock.advance(6)
+  t.match(await shop(app, 'harbour'), { origin: 'stale', theme: 'sea' })
+  let later = await shop(app, 'harbour')
+  while (later.origin === 'stale') {
+    await delay(20)
+    later = await shop(app, 'harbour')
+  }
+  t.match(later, { origin: 'fresh', asked: 2 }, 'asked once, however many came meanwhile')
+})
+
+t.test('when their source fails, settings are kept as long as they may be; then the defaults apply', async t => {
+  const clock = adjustableClock()
+  const app = await start(t, { clock: clock.now })
+  await shop(app, 'harbour')
+  t.equal((await post(app, '/tenants/harbour', { do: 'break' })).headers.location, '/tenants/harbour#source')
+  t.match(await shop(app, 'harbour'), { origin: 'fresh', theme: 'sea', asked: 1 })
+
+  clock.advance(20)
+  const defaults = ['default', 'default', 'default', 'default']
+  t.same(await shop(app, 'harbour'), { origin: 'defaults', theme: 'plain', asked: 2, failed: 1, from: defaults })
+  t.same(await shop(app, 'harbour'), { origin: 'defaults', theme: 'plain', asked: 2, failed: 1, from: defaults }, 'not asked again at once')
+
+  await post(app, '/tenants/harbour', { do: 'mend' })
+  clock.advance(2)
+  t.match(await shop(app, 'harbour'), { origin: 'new', theme: 'sea', asked: 3, failed: 1 })
+})
+
+t.test('what is kept of a tenant can be forgotten, but not from elsewhere', async t => {
+  const app = await start(t)
+  await shop(app, 'bakery')
+  t.equal((await post(app, '/tenants/bakery', { do: 'forget' }, { 'sec-fetch-site': 'cross-site' })).statusCode, 403)
+  t.match(await shop(app, 'bakery'), { origin: 'fresh', asked: 1 })
+  await post(app, '/tenants/bakery', { do: 'forget' })
+  t.match(await shop(app, 'bakery'), { origin: 'new', asked: 2 })
+  t.equal((await post(app, '/tenants/nobody', { do: 'forget' })).statusCode, 404)
 })
 
 t.test('with ISR switched off every request is rendered', async t => {

@@ -100,7 +100,7 @@ ${code('Revalidating a datum', trusted(`app.post('/stock/:id', async (request, r
   return reply.redirect(…, 303)
 })`))}
 <p>Every page that was rendered with it is stale from then on: this one and <a href="/stock">the stock room</a>, until they are asked for. The pages of the other articles stay fresh.</p>
-<p>The second button only changes the source. The datum is kept until somebody says otherwise, so the pages stay as they are. The next sale with the first button catches up.</p>
+<p>The second button only changes the source. Nobody is told, so no page has a reason to change. The next sale with the first button catches up.</p>
 </section>`
     })
   })

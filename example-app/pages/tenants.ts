@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { code, html, sendPage, table, trusted, type Html } from '../layout.js'
+import { code, html, sendPage, table, trusted } from '../layout.js'
 import { sameOrigin } from '../same-origin.js'
 import { stateAt, type State } from '../shared/freshness.js'
 
@@ -26,6 +26,7 @@ interface Tenant {
 
 declare module 'fastify' {
   interface FastifyRequest {
+    arrivedAt: number
     settings: Settings
     /** Null: the source could not be had. */
     answer: Answer | null
@@ -66,6 +67,7 @@ export default async function tenants (app: FastifyInstance, { clock }: TenantsO
     return { own: tenant.own, answeredAt: clock() }
   }
 
+  app.decorateRequest('arrivedAt', 0)
   app.decorateRequest('settings')
   app.decorateRequest('answer')
 
@@ -87,16 +89,19 @@ export default async function tenants (app: FastifyInstance, { clock }: TenantsO
 
   app.get<{ Params: { tenant: string } }>('/tenants/:tenant', {
     // Before any setting is loaded: an address that somebody made up must not reach the source.
-    onRequest: async (request, reply) => all.has(tenantOf(request)) ? undefined : reply.callNotFound(),
+    async onRequest (request, reply) {
+      request.arrivedAt = clock()
+      return all.has(tenantOf(request)) ? undefined : reply.callNotFound()
+    },
     preHandler: loadSettings,
     config: { mode: 'dynamic' }
   }, async (request, reply) => {
     const id = request.params.tenant
     const { name, asked, failed } = all.get(id) ?? { name: id, asked: 0, failed: 0 }
     const { settings, answer } = request
-    const waited = reply.elapsedTime
-    const origin = originOf(answer, clock(), waited)
-    const isFailing = clock() < failsUntil
+    const now = clock()
+    const isFailing = now < failsUntil
+    const origin = originOf(answer, { now, arrivedAt: request.arrivedAt, isFailing })
     reply.header('cache-control', 'no-store')
 
     return sendPage(request, reply, {
@@ -126,8 +131,8 @@ ${table('What applies, and where it is from', ['Setting', 'Value', 'From'], (Obj
 <dl class="numbers">
 <div><dt>Times it was asked about this tenant</dt><dd data-asked>${asked}</dd></div>
 <div><dt>of which failed</dt><dd data-failed>${failed}</dd></div>
-<div><dt>Age of what it said</dt><dd>${answer === null ? 'nothing kept' : `${ageOf(answer, clock())} s`}</dd></div>
-<div><dt>Your wait for this page</dt><dd>${Math.round(waited)} ms</dd></div>
+<div><dt>Age of what it said</dt><dd>${answer === null ? 'nothing kept' : `${ageOf(answer, now)} s`}</dd></div>
+<div><dt>Your wait for this page</dt><dd>${now - request.arrivedAt} ms</dd></div>
 </dl>
 <form method="post" action="/tenants/${id}" class="switch">
 <p data-off="${isFailing && 'true'}" data-source>${isFailing ? 'The source fails. It mends itself two minutes after it was broken.' : `The source works. An answer takes it ${sourceTakes} ms.`}</p>
@@ -189,10 +194,15 @@ function ageOf ({ answeredAt }: Answer, now: number): number {
 }
 
 /** How the settings came to this request. */
-function originOf (answer: Answer | null, now: number, waited: number): { badge: State, name: string, text: string | Html } {
+function originOf (answer: Answer | null, { now, arrivedAt, isFailing }: { now: number, arrivedAt: number, isFailing: boolean }): { badge: State, name: string, text: string } {
   if (answer === null) return { badge: 'stale-if-error', name: 'defaults', text: 'The source could not be had. The shop stays open.' }
-  if (answer.answeredAt >= now - waited) return { badge: 'fresh', name: 'new', text: 'Nothing usable was kept, so you waited for the source.' }
-  return stateAt((now - answer.answeredAt) / 1000, windows) === 'fresh'
-    ? { badge: 'fresh', name: 'fresh', text: 'Kept from an earlier visit. The source was left alone.' }
-    : { badge: 'stale', name: 'stale', text: 'Kept from an earlier visit and used at once, while it is refreshed behind you.' }
+  if (answer.answeredAt >= arrivedAt) return { badge: 'fresh', name: 'new', text: 'Nothing usable was kept, so you waited for the source.' }
+  if (stateAt((now - answer.answeredAt) / 1000, windows) === 'fresh') return { badge: 'fresh', name: 'fresh', text: 'Kept from an earlier visit. The source was left alone.' }
+  return {
+    badge: 'stale',
+    name: 'stale',
+    text: isFailing
+      ? 'Kept from an earlier visit and used at once. Behind you the source is asked, and fails.'
+      : 'Kept from an earlier visit and used at once, while it is refreshed behind you.'
+  }
 }
