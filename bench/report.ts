@@ -1,5 +1,6 @@
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
-import { quantile, type Sample } from './measure.js'
+import type { Sample } from './measure.js'
+import { median, medianRatio } from './rounds.js'
 
 export interface Measured {
   name: string
@@ -35,19 +36,10 @@ export function describeMachine (): Machine {
   }
 }
 
-function median (values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const upper = quantile(sorted, 0.5)
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[sorted.length / 2 - 1] ?? NaN)) / 2
-}
-
-/** The noise of a machine comes in waves: what is compared was measured within the same round. */
-function medianRatio (rounds: Sample[], reference: Sample[], field: keyof Sample): number {
-  return median(rounds.map((sample, round) => sample[field] / (reference[round]?.[field] ?? NaN)))
-}
-
 export function summarise (measured: Measured[], referenceName: string): Row[] {
   const reference = measured.find(({ name }) => name === referenceName)?.rounds
+  const ratio = (rounds: Sample[], reference: Sample[], field: keyof Sample): number =>
+    medianRatio(rounds.map(sample => sample[field]), reference.map(sample => sample[field]))
   return measured.map(({ name, title, rounds }) => ({
     name,
     title,
@@ -61,8 +53,8 @@ export function summarise (measured: Measured[], referenceName: string): Row[] {
     ratios: reference === undefined
       ? null
       : {
-          requestsPerSecond: medianRatio(rounds, reference, 'requestsPerSecond'),
-          cpuMicrosecondsPerRequest: medianRatio(rounds, reference, 'cpuMicrosecondsPerRequest')
+          requestsPerSecond: ratio(rounds, reference, 'requestsPerSecond'),
+          cpuMicrosecondsPerRequest: ratio(rounds, reference, 'cpuMicrosecondsPerRequest')
         }
   }))
 }
@@ -84,8 +76,12 @@ function cells ({ title, median, ratios }: Row): string[] {
 }
 
 export function formatTable (rows: Row[]): string {
-  const lines = [HEADINGS, ...rows.map(cells)]
-  const widths = HEADINGS.map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
+  return align([HEADINGS, ...rows.map(cells)])
+}
+
+/** The first column to the left, figures to the right. */
+export function align (lines: string[][]): string {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)))
   const pad = (cell: string, column: number): string =>
     column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)
   return lines.map(line => line.map(pad).join('  ').trimEnd()).join('\n')

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { measure, startCandidate, stopCandidate, verifyCandidate, type RunningCandidate } from './measure.js'
 import { renderPage } from './page.js'
 import { describeMachine, formatMachine, formatTable, summarise, type Measured } from './report.js'
+import { rotate } from './rounds.js'
 
 const REFERENCE = 'plain'
 const CANDIDATES = ['memory-hit', 'disk-hit', 'uncached', REFERENCE]
@@ -30,12 +31,6 @@ function chosenCandidates (): string[] {
   if (unknown === undefined) return names
   console.error(`--only knows ${CANDIDATES.join(', ')}, not ${unknown}`)
   process.exit(2)
-}
-
-/** Every round begins with another candidate, so that none always follows the same one. */
-function rotate<T> (list: T[], by: number): T[] {
-  const start = by % list.length
-  return [...list.slice(start), ...list.slice(0, start)]
 }
 
 async function runRounds (candidates: RunningCandidate[]): Promise<Measured[]> {

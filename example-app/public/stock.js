@@ -5,6 +5,6 @@ const { pages, ...facts } = await response.json()
 for (const cell of place.querySelectorAll('[data-fact]')) cell.textContent = facts[cell.dataset.fact]
 for (const { path, state } of pages) {
   const cell = place.querySelector(`[data-page="${path}"]`)
-  cell.textContent = state ?? 'not rendered yet'
+  cell.textContent = state ?? 'not kept'
   if (state !== null) cell.dataset.state = state
 }
