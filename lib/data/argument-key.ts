@@ -16,9 +16,9 @@ export function argumentKey (name: string, value: unknown): string {
   return text.length <= MAX_READABLE ? text : `#${createHash('sha256').update(text).digest('base64url')}`
 }
 
-function write (name: string, value: unknown, above: readonly object[]): string {
+function write (name: string, value: unknown, above: object[]): string {
   switch (typeof value) {
-    case 'string': return JSON.stringify(value)
+    case 'string': return quote(value)
     case 'number': return Object.is(value, -0) ? '0' : String(value)
     case 'bigint': return `${value}n`
     case 'boolean':
@@ -28,15 +28,31 @@ function write (name: string, value: unknown, above: readonly object[]): string 
   }
 }
 
-function writeObject (name: string, value: object, above: readonly object[]): string {
+/** `above` is one list for the whole of a key: a copy per object would cost more than the key. */
+function writeObject (name: string, value: object, above: object[]): string {
   if (above.includes(value)) throw new InvalidDataKey(name, 'an object that contains itself has no end')
-  const inner = (item: unknown): string => write(name, item, [...above, value])
+  above.push(value)
+  const text = writeKind(name, value, item => write(name, item, above))
+  above.pop()
+  return text
+}
+
+/** As JSON has it; most strings hold nothing that JSON escapes, and looking is cheaper than asking it. */
+function quote (text: string): string {
+  return /^[\w ./:@-]*$/.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+function writeKind (name: string, value: object, inner: (item: unknown) => string): string {
   if (Array.isArray(value)) return `[${value.map(inner).join(',')}]`
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) {
+    let text = ''
+    for (const key of Object.keys(value).sort()) text += `${text === '' ? '' : ','}${quote(key)}:${inner((value as Record<string, unknown>)[key])}`
+    return `{${text}}`
+  }
   if (value instanceof Date) return `Date(${value.getTime()})`
   if (value instanceof URL) return `URL(${JSON.stringify(value.href)})`
   if (value instanceof Set) return `Set(${[...value].map(inner).sort().join(',')})`
   if (value instanceof Map) return `Map(${[...value].map(([key, item]) => `${inner(key)}:${inner(item)}`).sort().join(',')})`
-  const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== Object.prototype && prototype !== null) throw new InvalidDataKey(name, `an instance of ${value.constructor?.name ?? 'a class'} has no stable form; give a 'key'`)
-  return `{${Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, item]) => `${JSON.stringify(key)}:${inner(item)}`).join(',')}}`
+  throw new InvalidDataKey(name, `an instance of ${value.constructor?.name ?? 'a class'} has no stable form; give a 'key'`)
 }
