@@ -10,7 +10,7 @@ import type { RenderQueue } from './render-queue.js'
 import { BACKOFF_FIRST, Setbacks } from './setbacks.js'
 import type { Answer, Draft, Held, Outcome, Reason, RenderReport, Source } from './source.js'
 import { Tiers } from './tiers.js'
-import { dependingOn } from './used.js'
+import { dependingOn, olderThan } from './used.js'
 
 export type { Alone, Landing } from './flights.js'
 
@@ -112,6 +112,8 @@ export class Cache<View, R> {
       const known = this.#answerFromMemory(source.key, usable)
       if (known !== null) return this.#noted(source, known)
 
+      const circle = this.#flights.circle(source.key)
+      if (circle !== null) return this.#noted(source, { kind: 'failed', error: circle, response: null, retryAfterMs: BACKOFF_FIRST })
       const { flight, isLeader } = this.#join(source, reasonFor(old), { priority: 'visitor', since: 0 })
       const landing = await this.#flights.land(flight)
       const answer = this.#answer(landing, { source, old, usable, isLeader })
@@ -125,7 +127,8 @@ export class Cache<View, R> {
 
   /** The running render, if there is one, depends on what is shared. */
   #noted (source: Source<R>, answer: Answer<View, R>): Answer<View, R> {
-    if (source.isShared === true && answer.kind === 'held') this.#flights.use(answer.held)
+    if (answer.kind === 'held') this.#flights.use(answer.held)
+    else if (source.isShared === true) this.#flights.miss(source.tags, this.#options.coordinator.now())
     return answer
   }
 
@@ -138,6 +141,8 @@ export class Cache<View, R> {
 
   /** Renders now, whatever stands; joins only a render that begins after this call. */
   async refresh (source: Source<R>): Promise<Landing<View, R>> {
+    const circle = this.#flights.circle(source.key)
+    if (circle !== null) return { type: 'failed', error: circle, response: null }
     const since = this.#options.coordinator.now() + 1
     this.#setbacks.forgive(source.key)
     return await this.#flights.land(this.#join(source, 'refresh', { priority: 'background', since }).flight)
@@ -252,7 +257,8 @@ export class Cache<View, R> {
     const { entry, isRenewed } = await makeEntry(dependingOn(draft, used, this.#options.clock()), {
       key,
       buildId,
-      epoch: Math.min(epoch ?? 0, used.epoch),
+      epoch: epoch ?? 0,
+      older: olderThan(epoch ?? 0, used),
       renderedAt: this.#options.clock(),
       jitter: jitter ? Math.random() * MOST_JITTER : 0,
       old

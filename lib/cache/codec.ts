@@ -29,6 +29,7 @@ interface Head {
   windows: [ttl: number, staleWhileRevalidate: number, staleIfError: number]
   jitter: number
   tags: string[]
+  older?: Record<string, number>
   meta: Meta
   hash: string
   bodies: [encoding: string, bytes: number][]
@@ -43,6 +44,7 @@ export function encode (entry: Entry): Buffer {
     windows: [toJson(entry.ttl), toJson(entry.staleWhileRevalidate), toJson(entry.staleIfError)],
     jitter: entry.jitter,
     tags: [...entry.tags],
+    ...(entry.older === undefined ? {} : { older: entry.older }),
     meta: entry.meta,
     hash: entry.hash,
     bodies: entry.bodies.map(body => [body.encoding, body.bytes.length])
@@ -87,6 +89,7 @@ export function decode (bytes: Buffer, expected: { key: string, buildId: string 
     staleIfError: fromJson(head.windows[2]),
     jitter: head.jitter,
     tags: head.tags,
+    ...(head.older === undefined ? {} : { older: head.older }),
     meta: head.meta,
     hash: head.hash,
     bodies: cutBodies(head.bodies, bytes.subarray(bodiesAt, end))
@@ -117,12 +120,13 @@ function parseHead (json: Buffer): Head {
 
 function isHead (value: unknown): value is Head {
   if (!isRecord(value)) return false
-  const { key, buildId, renderedAt, epoch, windows, jitter, tags, meta, hash, bodies } = value
+  const { key, buildId, renderedAt, epoch, windows, jitter, tags, older, meta, hash, bodies } = value
   return typeof key === 'string' && typeof buildId === 'string' && typeof hash === 'string' &&
     isCount(renderedAt) && isCount(epoch) &&
     typeof jitter === 'number' && jitter >= 0 && jitter <= 0.1 &&
     Array.isArray(windows) && windows.length === 3 && windows.every(seconds => typeof seconds === 'number' && (seconds >= 0 || seconds === FOREVER)) &&
     Array.isArray(tags) && tags.every(tag => typeof tag === 'string') &&
+    (older === undefined || (isRecord(older) && Object.values(older).every(isCount))) &&
     isRecord(meta) &&
     Array.isArray(bodies) && bodies.length > 0 &&
     bodies.every(body => Array.isArray(body) && body.length === 2 && typeof body[0] === 'string' && ENCODING.test(body[0]) && Number.isSafeInteger(body[1]) && body[1] >= 0)

@@ -26,6 +26,8 @@ export interface Entry {
   /** Part of `ttl` taken away, 0 to 0.1, so that pages rendered in one batch don't expire together. */
   readonly jitter: number
   readonly tags: readonly string[]
+  /** Logical times of what it was made of, where they are before its own: tags by which it is that old. */
+  readonly older?: Readonly<Record<string, number>>
   readonly meta: Meta
   /** sha256 of the body as rendered, base64url. */
   readonly hash: string
@@ -52,6 +54,11 @@ export function stateAt (at: Readonly<Deadlines>, now: number): State {
   if (now < at.freshUntil) return 'fresh'
   if (now < at.staleUntil) return 'stale'
   return now < at.errorUntil ? 'stale-if-error' : 'expired'
+}
+
+/** Logical time from which marks of a tag concern an entry. */
+export function epochOf ({ epoch, older }: Pick<Entry, 'epoch' | 'older'>, tag: string): number {
+  return older !== undefined && Object.hasOwn(older, tag) ? Math.min(epoch, older[tag] ?? epoch) : epoch
 }
 
 /** Newest wins between tiers and between renders: first by logical time, then by the clock. */

@@ -3,7 +3,7 @@ import { RenderCycle } from '../errors.js'
 import type { Entry } from './entry.js'
 import type { Priority, RenderQueue } from './render-queue.js'
 import type { Held } from './source.js'
-import { noteUse, nothingUsed, type Used } from './used.js'
+import { noteTag, noteUse, nothingUsed, type Used } from './used.js'
 
 /** A render for one caller, which keeps the result, if anybody does. */
 export interface Alone {
@@ -32,6 +32,8 @@ export interface Flight<View, R> {
   priority: Priority
   /** A running render waits for it: it must not wait for a slot. */
   isUrgent: boolean
+  /** What it left behind (a timer, a connection that is kept) may still run in its context. */
+  hasLanded: boolean
   /** Set for a render that one caller wants for itself: nothing of it is stored or remembered. */
   readonly alone: Alone | null
 }
@@ -49,6 +51,8 @@ export class Flights<View, R> {
   readonly #queue: RenderQueue
   /** Per key the running render and, if that one is too old for somebody, the next. */
   readonly #flights = new Map<string, Flight<View, R>[]>()
+  /** Renders whose code runs. */
+  #running = 0
   /** The render that the running code belongs to. */
   readonly #inside = new AsyncLocalStorage<Flight<View, R> | undefined>()
   /** Renders run in this context, so that no visitor's asynchronous context reaches one. */
@@ -60,7 +64,7 @@ export class Flights<View, R> {
 
   /** Whether the running code is a render. */
   get isInside (): boolean {
-    return this.#inside.getStore() !== undefined
+    return this.#current() !== undefined
   }
 
   /** The newest flight of a key that has not begun yet, or that fits. */
@@ -79,6 +83,7 @@ export class Flights<View, R> {
         await before.at(-1)?.promise
         return await fly(flight)
       } finally {
+        flight.hasLanded = true
         const left = (this.#flights.get(key) ?? []).filter(other => other !== flight)
         if (left.length === 0) this.#flights.delete(key)
         else this.#flights.set(key, left)
@@ -96,8 +101,16 @@ export class Flights<View, R> {
   /** A new flight that nobody can join. */
   async flyAlone (key: string, alone: Alone, fly: Fly<View, R>): Promise<Landing<View, R>> {
     const ancestors = this.#ancestors()
-    if (ancestors.includes(key)) return circular([...ancestors.slice(0, ancestors.indexOf(key) + 1).reverse(), key])
-    return await fly(this.#make(key, new Promise(() => {}), { since: Infinity, priority: 'visitor', alone }))
+    if (ancestors.includes(key)) {
+      const circle = [...ancestors.slice(0, ancestors.indexOf(key) + 1).reverse(), key]
+      return { type: 'failed', error: new RenderCycle(circle.join(' → ')), response: null }
+    }
+    const flight = this.#make(key, new Promise(() => {}), { since: Infinity, priority: 'visitor', alone })
+    try {
+      return await fly(flight)
+    } finally {
+      flight.hasLanded = true
+    }
   }
 
   join (flight: Flight<View, R>, { since, priority }: FlightPlan): void {
@@ -107,12 +120,18 @@ export class Flights<View, R> {
     this.#queue.promote(flight.key)
   }
 
-  /** Waits for a flight; within a render, refuses to wait in a circle. */
+  /** Why the running render, if there is one, must not wait for a key: that one waits for it. */
+  circle (key: string): Error | null {
+    const inside = this.#current()
+    if (inside === undefined) return null
+    const circle = this.#way(key, inside.key, new Set())
+    return circle === null ? null : new RenderCycle([inside.key, ...circle].join(' → '))
+  }
+
+  /** Waits for a flight of which `circle` has nothing to say. */
   async land (flight: Flight<View, R>): Promise<Landing<View, R>> {
-    const inside = this.#inside.getStore()
+    const inside = this.#current()
     if (inside === undefined) return await flight.promise
-    const circle = this.#way(flight.key, inside.key, new Set())
-    if (circle !== null) return circular([inside.key, ...circle])
     // Those before it as well: it begins when they have landed.
     for (const other of this.#flights.get(flight.key) ?? []) other.isUrgent = true
     this.#queue.startNow(flight.key)
@@ -126,8 +145,16 @@ export class Flights<View, R> {
 
   /** Notes that the running render, if the code is one, depends on an entry. */
   use ({ entry, freshUntil }: Pick<Held<unknown>, 'entry' | 'freshUntil'>): void {
-    const used = this.#inside.getStore()?.used
+    // On the way of every hit: no context is looked for while nothing is rendered.
+    if (this.#running === 0) return
+    const used = this.#current()?.used
     if (used !== undefined) noteUse(used, entry, freshUntil)
+  }
+
+  /** Notes that the running render had to do without something: orders for that concern it, too. */
+  miss (tags: readonly string[], epoch: number): void {
+    const used = this.#current()?.used
+    if (used !== undefined) for (const tag of tags) noteTag(used, tag, epoch)
   }
 
   /** Resolves when nothing flies any more. */
@@ -136,12 +163,22 @@ export class Flights<View, R> {
   }
 
   /** Runs the code of a render: inside its flight, outside of everything else. */
-  run<T> (flight: Flight<View, R>, code: () => T): T {
-    return this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
+  async run<T> (flight: Flight<View, R>, code: () => Promise<T>): Promise<T> {
+    this.#running++
+    try {
+      return await this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
+    } finally {
+      this.#running--
+    }
   }
 
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
-    return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
+    return { key, epoch: null, promise, parent: this.#current() ?? null, hasLanded: false, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
+  }
+
+  #current (): Flight<View, R> | undefined {
+    const flight = this.#inside.getStore()
+    return flight?.hasLanded === true ? undefined : flight
   }
 
   /** The way from one render to another along the renders that wait, or null. */
@@ -161,11 +198,7 @@ export class Flights<View, R> {
   /** Keys of the renders that the running code belongs to, innermost first. */
   #ancestors (): string[] {
     const keys: string[] = []
-    for (let flight = this.#inside.getStore() ?? null; flight !== null; flight = flight.parent) keys.push(flight.key)
+    for (let flight = this.#current() ?? null; flight !== null; flight = flight.parent) keys.push(flight.key)
     return keys
   }
-}
-
-function circular (keys: string[]): { type: 'failed', error: Error, response: null } {
-  return { type: 'failed', error: new RenderCycle(keys.join(' → ')), response: null }
 }

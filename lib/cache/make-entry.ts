@@ -6,6 +6,8 @@ export interface EntryFacts {
   key: string
   buildId: string
   epoch: number
+  /** Of what it was made of, by tag. */
+  older: Readonly<Record<string, number>> | null
   renderedAt: number
   jitter: number
   /** What stands: equal bytes are not encoded a second time. */
@@ -13,11 +15,12 @@ export interface EntryFacts {
 }
 
 /** Turns a draft into an entry; one way for visitors, regeneration and builds. */
-export async function makeEntry (draft: Draft, { old, ...facts }: EntryFacts): Promise<{ entry: Entry, isRenewed: boolean }> {
+export async function makeEntry (draft: Draft, { old, older, ...facts }: EntryFacts): Promise<{ entry: Entry, isRenewed: boolean }> {
   const hash = createHash('sha256').update(draft.body).digest('base64url')
   const isRenewed = old !== null && old.hash === hash && sameJson(old.meta, draft.meta) && sameJson(old.tags, draft.tags)
   const entry: Entry = {
     ...facts,
+    ...(older === null ? {} : { older }),
     ttl: draft.ttl,
     staleWhileRevalidate: draft.staleWhileRevalidate,
     staleIfError: draft.staleIfError,

@@ -1,4 +1,5 @@
 import type { Mark } from '../cluster/coordinator.js'
+import { epochOf, type Entry } from './entry.js'
 
 /** What the marks say of one entry; the strictest wins. */
 export type Verdict =
@@ -48,15 +49,18 @@ export class Marks {
     if (this.#byTag.size > this.#maxTags) this.#forgetOldest()
   }
 
-  judge (entry: { epoch: number, tags: readonly string[] }): Verdict {
-    if (entry.epoch < this.#hardFloor) return HARD
-    let deadline = entry.epoch < this.#softFloor ? this.#softFloorDeadline : null
+  judge (entry: Pick<Entry, 'epoch' | 'older' | 'tags'>): Verdict {
+    // Which tags the floors stand for is forgotten: what is oldest counts.
+    const oldest = entry.older === undefined ? entry.epoch : Math.min(entry.epoch, ...Object.values(entry.older))
+    if (oldest < this.#hardFloor) return HARD
+    let deadline = oldest < this.#softFloor ? this.#softFloorDeadline : null
     for (const tag of entry.tags) {
       const marks = this.#byTag.get(tag)
       if (marks === undefined) continue
-      if (marks.hard > entry.epoch) return HARD
+      const epoch = epochOf(entry, tag)
+      if (marks.hard > epoch) return HARD
       // The first mark above the entry is the strictest one above it.
-      const soft = marks.soft.find(mark => mark.epoch > entry.epoch)
+      const soft = marks.soft.find(mark => mark.epoch > epoch)
       if (soft !== undefined) deadline = Math.min(deadline ?? Infinity, soft.deadline)
     }
     return deadline === null ? NONE : { kind: 'soft', deadline }

@@ -1,6 +1,6 @@
 import type { Mark } from '../cluster/coordinator.js'
 import type { DiskTier } from './disk-tier.js'
-import { deadlines, isNewer, sizeOf, type Entry } from './entry.js'
+import { deadlines, epochOf, isNewer, sizeOf, type Entry } from './entry.js'
 import { Marks } from './marks.js'
 import { MemoryTier } from './memory-tier.js'
 import type { Held } from './source.js'
@@ -99,7 +99,7 @@ export class Tiers<View> {
     this.marks.add(mark)
     for (const key of [...this.#index.keysOf(mark.tag)]) {
       const held = this.memory.peek(key)
-      if (held === undefined || held.entry.epoch >= mark.epoch) continue
+      if (held === undefined || epochOf(held.entry, mark.tag) >= mark.epoch) continue
       if (mark.kind === 'hard') this.drop(key)
       else soften(held, mark.deadline)
     }

@@ -18,13 +18,15 @@ export function cached<A extends unknown[], T> (data: DataCache, name: string, f
     if (!Array.isArray(tags)) throw new InvalidData(where, 'tags', 'an array or a function (value, ...args) => string[]', show(tags))
     for (const tag of tags) checkTag(tag, ` (${where})`)
   }
+  const known = typeof tags === 'function' ? [] : [...tags]
   const family = data.define(where, name, settings, ['key', 'tags'])
 
   const requestOf = (args: A): DataRequest<T> => ({
     key: family.keyOf(key === undefined ? args : checkKey(where, key(...args))),
     // After the declared parameters, even those that the call leaves out.
     fetch: async (context: CachedContext) => await fn(...padded(args, fn.length - 1), context),
-    tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : tags
+    tags: known,
+    tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : []
   })
   const call = async (...args: A): Promise<T> => {
     const request = requestOf(args)

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { OrderResult } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
-import type { Answer, Held } from '../cache/source.js'
+import type { Answer, Held, Source } from '../cache/source.js'
 import { stateAt } from '../cache/entry.js'
 import { InvalidData } from '../errors.js'
 import { isSeconds, show } from '../options.js'
@@ -31,6 +31,9 @@ export interface DataSettings {
 
 const SETTINGS: Record<keyof DataSettings, true> = { ttl: true, staleWhileRevalidate: true, staleIfError: true, timeout: true, persist: true, maxEntries: true }
 
+/** A timer that is set for longer runs at once. */
+const MOST_MILLISECONDS = 2 ** 31 - 1
+
 /** Data on the engine that pages are on: names, keys, and what is asked of them. */
 export class DataCache {
   readonly #options: DataCacheOptions
@@ -55,7 +58,7 @@ export class DataCache {
       ttl: seconds(where, 'ttl', settings.ttl, 60),
       staleWhileRevalidate: seconds(where, 'staleWhileRevalidate', settings.staleWhileRevalidate, 3600),
       staleIfError: seconds(where, 'staleIfError', settings.staleIfError, 0),
-      timeout: whole(where, 'timeout', settings.timeout, 10_000),
+      timeout: milliseconds(where, 'timeout', settings.timeout, 10_000),
       persist: settings.persist ?? false
     }
     if (typeof policy.persist !== 'boolean') throw new InvalidData(where, 'persist', 'true or false', show(policy.persist))
@@ -103,21 +106,20 @@ export class Family {
     const { cache, enabled, log } = this.#options
     const startedAt = performance.now()
     const source = dataSource(this.#policy, request, log)
-    if (!enabled) {
-      const landing = await cache.renderAlone(source)
-      if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
-      return landing.held.view.value as T
-    }
+    if (!enabled) return await this.#fetchAlone(source)
     const answer = await cache.get(source)
     this.#tell(request.key, outcomeOf(answer), performance.now() - startedAt)
     if (answer.kind !== 'held') throw answer.kind === 'failed' ? answer.error : new Error(answer.reason)
-    if (answer.how === 'rendered') this.#use(request.key)
+    // Or known from disk, where another process has left it.
+    if (answer.how === 'rendered' || !this.#keys.has(request.key)) this.#use(request.key)
     return answer.held.view.value as T
   }
 
   async refresh<T> (request: DataRequest<T>): Promise<T> {
-    const { cache, log } = this.#options
-    const landing = await cache.refresh(dataSource(this.#policy, request, log))
+    const { cache, enabled, log } = this.#options
+    const source = dataSource(this.#policy, request, log)
+    if (!enabled) return await this.#fetchAlone(source)
+    const landing = await cache.refresh(source)
     if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
     this.#use(request.key)
     return landing.held.view.value as T
@@ -125,6 +127,14 @@ export class Family {
 
   async order (kind: 'soft' | 'hard', key: string): Promise<OrderResult> {
     return await this.#options.order(kind, key)
+  }
+
+  /** Even so a build wants to know what its pages are made of. */
+  async #fetchAlone<T> (source: Source<never>): Promise<T> {
+    const landing = await this.#options.cache.renderAlone(source)
+    if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
+    this.#options.cache.use(landing.held)
+    return landing.held.view.value as T
   }
 
   #use (key: string): void {
@@ -151,6 +161,12 @@ function seconds (where: string, option: string, value: unknown, fallback: numbe
   if (value === undefined) return fallback
   if (!isSeconds(value)) throw new InvalidData(where, option, 'a number of seconds, 0 or more (Infinity allowed)', show(value))
   return value
+}
+
+function milliseconds (where: string, option: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > MOST_MILLISECONDS) throw new InvalidData(where, option, `a whole number of milliseconds, 1 to ${MOST_MILLISECONDS}`, show(value))
+  return value as number
 }
 
 function whole (where: string, option: string, value: unknown, fallback: number): number {

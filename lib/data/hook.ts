@@ -30,6 +30,7 @@ export function dataHook<T, E> (data: DataCache, options: DataOptions<T, E>): Da
     if (!Array.isArray(tags)) throw new InvalidData(where, 'tags', 'an array or a function (value, extracted) => string[]', show(tags))
     for (const tag of tags) checkTag(tag, ` (${where})`)
   }
+  const known = typeof tags === 'function' ? [] : [...tags]
   const family = data.define(where, name, settings, ['fetch', 'apply', 'extract', 'key', 'onError', 'tags', 'name'])
 
   const keyOf = (request: FastifyRequest, extracted: E): string => {
@@ -48,20 +49,48 @@ export function dataHook<T, E> (data: DataCache, options: DataOptions<T, E>): Da
         ? await family.get<T>({
           key: cacheKey,
           fetch: async context => await fetch(extracted, context),
-          tagsOf: value => typeof tags === 'function' ? tags(value, extracted) : tags
+          tags: known,
+          tagsOf: value => typeof tags === 'function' ? tags(value, extracted) : []
         })
         : held.view.value as T
     } catch (error) {
-      if (onError === undefined) request.log.warn({ err: error, name }, 'data could not be had; the request goes on without')
-      else await onError(request, reply, error as Error)
-      return reply.sent ? reply : undefined
+      if (onError !== undefined) return await answerOf(reply, async () => { await onError(request, reply, error as Error) })
+      request.log.warn({ err: error, name }, 'data could not be had; the request goes on without')
+      return undefined
     }
-    try {
-      await apply(request, reply, value)
-    } catch (cause) {
-      throw new ApplyFailed(name, (cause as Error)?.message ?? show(cause), { cause })
-    }
-    return reply.sent ? reply : undefined
+    return await answerOf(reply, async () => {
+      try {
+        await apply(request, reply, value)
+      } catch (cause) {
+        throw applyFailed(name, cause)
+      }
+    })
   }
   return markDataHook(async function isrData (request, reply) { return await run(request, reply) })
+}
+
+/** The reply, once the code has begun to answer: a hook that returns it ends the request. */
+async function answerOf (reply: FastifyReply, code: () => Promise<void>): Promise<FastifyReply | undefined> {
+  // `reply.sent` is false for as long as onSend hooks run, and the handler would run meanwhile.
+  let isAnswered = false
+  const { send } = reply
+  const noting: FastifyReply['send'] = function (this: FastifyReply, ...args) {
+    isAnswered = true
+    return send.apply(this, args)
+  }
+  reply.send = noting
+  try {
+    await code()
+  } finally {
+    if (reply.send === noting) reply.send = send
+  }
+  return isAnswered || reply.sent ? reply : undefined
+}
+
+/** Keeps the status that an error asks for: an `apply` may refuse a request by throwing. */
+function applyFailed (name: string, cause: unknown): Error {
+  const { message, statusCode } = (cause ?? {}) as { message?: unknown, statusCode?: unknown }
+  const error = new ApplyFailed(name, typeof message === 'string' ? message : show(cause), { cause })
+  if (typeof statusCode === 'number') error.statusCode = statusCode
+  return error
 }

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CachedContext } from '../../types/index.js'
 import type { Attempt, Outcome, Source } from '../cache/source.js'
-import { DataTimeout, InvalidTtl, NothingToRenew } from '../errors.js'
+import { DataTimeout, InvalidData, InvalidTtl, NothingToRenew } from '../errors.js'
 import { isSeconds, show } from '../options.js'
 import { ALL_TAG, checkTag, dataTag } from '../pages/tags.js'
 import { encodeValue } from './value.js'
@@ -19,8 +19,10 @@ export interface DataPolicy {
 
 export interface DataRequest<T> {
   readonly key: string
+  /** Those that don't depend on the value; those of name and key are known besides. */
+  readonly tags: readonly string[]
   fetch (context: CachedContext): Promise<T>
-  /** Of this value; those of the name and key are known. */
+  /** Those of this value. */
   tagsOf (value: T): readonly string[]
 }
 
@@ -30,7 +32,7 @@ const NOT_MODIFIED: unique symbol = Symbol('fastify-isr.notModified')
 export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log: FastifyBaseLogger): Source<never> {
   const { name } = policy
   const { key } = request
-  const tags = [ALL_TAG, dataTag(name), dataTag(key)]
+  const tags = [ALL_TAG, dataTag(name), dataTag(key), ...request.tags]
   return {
     key,
     tags,
@@ -40,7 +42,7 @@ export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log:
     async render (attempt) {
       const context = makeContext(name, attempt)
       const value = await request.fetch(context.given)
-      return context.isNotModified() ? renew(name, attempt) : store(policy, request, value, [...tags, ...context.tags()], context.ttl())
+      return context.isNotModified() ? renew(name, attempt, context.tags(), context.ttl()) : store(policy, request, value, [...tags, ...context.tags()], context.ttl())
     },
     onSettled ({ outcome, error, failures, reason, durationMs }) {
       const facts = { name, key, reason, outcome, ms: Math.round(durationMs) }
@@ -72,11 +74,13 @@ function makeContext (name: string, attempt: Attempt): { given: CachedContext, t
 
 function store<T> (policy: DataPolicy, { tagsOf }: DataRequest<T>, value: T, tags: readonly string[], ttl: number | null): Outcome<never> {
   const body = encodeValue(policy.name, value)
+  const own: unknown = tagsOf(value)
+  if (!Array.isArray(own)) throw new InvalidData(`data '${policy.name}'`, 'tags', 'a function that returns an array of strings', show(own))
   return {
     type: 'storable',
     draft: {
       meta: { data: policy.name },
-      tags: [...new Set([...tags, ...tagsOf(value).map(tag => checkTag(tag, ` (data ${policy.name})`))])],
+      tags: [...new Set([...tags, ...own.map((tag: unknown) => checkTag(tag, ` (data ${policy.name})`))])],
       ttl: ttl ?? policy.ttl,
       staleWhileRevalidate: policy.staleWhileRevalidate,
       staleIfError: policy.staleIfError,
@@ -86,10 +90,12 @@ function store<T> (policy: DataPolicy, { tagsOf }: DataRequest<T>, value: T, tag
   }
 }
 
-/** The old value, as new. */
-function renew (name: string, { old }: Attempt): Outcome<never> {
+/** The old value, as new; what its last fetch said of it holds on. */
+function renew (name: string, { old }: Attempt, more: readonly string[], newTtl: number | null): Outcome<never> {
   if (old === null) throw new NothingToRenew(name)
-  const { meta, tags, ttl, staleWhileRevalidate, staleIfError, bodies } = old
+  const { meta, staleWhileRevalidate, staleIfError, bodies } = old
+  const tags = [...new Set([...old.tags, ...more])]
+  const ttl = newTtl ?? old.ttl
   return {
     type: 'storable',
     draft: { meta, tags, ttl, staleWhileRevalidate, staleIfError, body: bodies[0]?.bytes ?? Buffer.alloc(0), encode: async () => [...bodies] }

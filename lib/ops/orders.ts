@@ -23,6 +23,9 @@ export interface OrdersOptions {
   removeExport: (file: string) => Promise<void>
 }
 
+/** A datum has no form that a user could write. */
+type OrderTarget = Omit<CheckedTarget, 'item'> & { readonly item: CheckedTarget['item'] | null }
+
 /** Orders to revalidate or purge pages. Nothing is rendered by an order itself. */
 export class Orders {
   readonly #options: OrdersOptions
@@ -41,15 +44,19 @@ export class Orders {
     return await this.#give('hard', readTargets(target), 0, dryRun)
   }
 
-  /** For one datum. */
+  /** For one datum, and so for the pages that were made of it. */
   async orderData (kind: 'soft' | 'hard', key: string): Promise<OrderResult> {
-    const { cache, coordinator, settings } = this.#options
-    const isKnown = await cache.load(key) !== null
-    const { epoch, degraded } = await coordinator.order([{ kind, tag: dataTag(key), deadline: kind === 'soft' ? Infinity : 0 }])
-    return { epoch, matched: settings.enabled && isKnown ? 1 : 0, degraded }
+    const { cache, settings } = this.#options
+    const tag = dataTag(key)
+    // Of what is on disk only the name is known: enough for this one.
+    const isOnDisk = settings.enabled && cache.memory.peek(key) === undefined && cache.disk?.mayHave(key) === true
+    const ordered = this.#give(kind, [{ item: null, tag, matches: page => page.tags.includes(tag) }], kind === 'soft' ? Infinity : 0, false)
+    if (isOnDisk && kind === 'hard') cache.drop(key)
+    const { matched, ...result } = await ordered
+    return { ...result, matched: matched + (isOnDisk ? 1 : 0) }
   }
 
-  async #give (kind: 'soft' | 'hard', targets: CheckedTarget[], deadline: number, isDryRun: boolean): Promise<OrderResult> {
+  async #give (kind: 'soft' | 'hard', targets: OrderTarget[], deadline: number, isDryRun: boolean): Promise<OrderResult> {
     const { settings, coordinator, registry } = this.#options
     const pages = settings.enabled ? this.#match(targets) : []
     const matched = pages.length + (settings.enabled ? this.#countData(targets) : 0)
@@ -60,19 +67,19 @@ export class Orders {
     const { epoch, degraded } = await ordered
     if (kind === 'hard') await this.#removeExports(pages)
     // What a route lists may have changed with what it shows.
-    for (const { item } of targets) if ('route' in item) for (const route of registry.withPattern(item.route)) route.paths.relist()
+    for (const { item } of targets) if (item !== null && 'route' in item) for (const route of registry.withPattern(item.route)) route.paths.relist()
     const tags = targets.map(({ tag }) => tag)
     if (channels.invalidate.hasSubscribers) channels.invalidate.publish({ kind, tags, epoch, matched })
-    this.#options.log.debug({ kind, targets: targets.map(({ item }) => item), matched }, 'pages invalidated')
+    this.#options.log.debug({ kind, targets: targets.map(({ item, tag }) => item ?? { tag }), matched }, 'pages invalidated')
     return { epoch, matched, degraded }
   }
 
-  #match (targets: CheckedTarget[]): KnownPage[] {
+  #match (targets: OrderTarget[]): KnownPage[] {
     return [...this.#options.known].filter(page => targets.some(target => target.matches(page)))
   }
 
   /** Data are in the same memory, and orders by tag concern them just so. */
-  #countData (targets: CheckedTarget[]): number {
+  #countData (targets: OrderTarget[]): number {
     const { memory } = this.#options.cache
     let count = 0
     for (const key of memory.keys()) {

@@ -98,6 +98,7 @@ export class PageServer {
     const now = this.#settings.clock()
     if (now >= held.freshUntil) return false
     this.counts.hit++
+    this.#cache.use(held)
     route.paths.touch(held.entry.key)
     if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path, outcome: 'hit', source: 'memory', durationMs: 0 })
     sendPage(request, reply, held, hitStatus(held, now, 'fresh'), this.#settings)
@@ -116,6 +117,7 @@ export class PageServer {
       const state = stateAt(held, this.#settings.clock())
       if (state === 'stale') this.#cache.regenerate(source, held)
       if (state === 'fresh' || state === 'stale') {
+        this.#cache.use(held)
         route.paths.touch(page.key)
         return this.#sendHeld(exchange, held, state, 'memory')
       }
@@ -139,6 +141,7 @@ export class PageServer {
     if (exchange.reply.sent) return
     if (landing.type === 'unstorable') return this.#sendUnstorable(exchange, page, landing)
     if (landing.type === 'failed') return this.#sendFailed(exchange, page, { ...landing, retryAfterMs: 0 })
+    this.#cache.use(landing.held)
     this.#count(exchange, page, { outcome: 'bypass', source: 'render', detail: 'disabled' })
     sendPage(exchange.request, exchange.reply, landing.held, 'fwd=bypass; detail=disabled', this.#settings)
   }
