@@ -1,7 +1,9 @@
 #!/usr/bin/env node
+import type { Action } from '../ops/endpoint.js'
 import { CliError, printError } from './cli-error.js'
 import { forwardToFastifyCli } from './forward.js'
 import { link, linkUsage } from './link.js'
+import { ORDER_USAGES, orderCommand } from './orders.js'
 import { ownPackage } from './own-package.js'
 import { prerender, prerenderUsage } from './prerender.js'
 
@@ -13,12 +15,16 @@ interface Command {
 
 const COMMANDS = new Map<string, Command>([
   ['prerender', { usage: prerenderUsage, run: prerender }],
+  ...(Object.keys(ORDER_USAGES) as Action[]).map((action): [string, Command] => [action, { usage: ORDER_USAGES[action], run: orderCommand(action) }]),
   ['link', { usage: linkUsage, run: link }]
 ])
 
 const USAGE = `Usage: fastify-isr <command> [flags]
 
   prerender <app file>  render an app's pages to disk
+  revalidate, purge     make pages stale, or remove them, in a running app or in its files
+  refresh               render pages now, in a running app
+  inspect               tell what is stored for a path
   link                  make 'fastify' run fastify-isr beside fastify-cli
   help [command]        show this, or the help of a command
 

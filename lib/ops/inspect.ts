@@ -142,7 +142,8 @@ export class Inspector {
   }
 }
 
-function whyServed (entry: EntryInfo, isMarked: boolean): string[] {
+/** Of an entry that is there. */
+export function whyServed (entry: EntryInfo, isMarked: boolean): string[] {
   const age = `rendered ${entry.age} s ago`
   if (entry.state === 'fresh') return [`${age}, fresh${entry.ttl === Infinity ? ' until it is revalidated or rebuilt' : ` for ${entry.ttl} s`}: served from the cache`]
   const why = isMarked ? 'marked stale by revalidate()' : `older than its ttl of ${entry.ttl} s`

@@ -60,6 +60,6 @@ export function isPageKey (key: string): boolean {
   return key.startsWith('/')
 }
 
-function knownFrom (built: ManifestPage): KnownPage {
+export function knownFrom (built: ManifestPage): KnownPage & { built: ManifestPage } {
   return { key: built.key, path: built.path, route: built.route, tags: built.tags, built }
 }

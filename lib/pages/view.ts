@@ -156,7 +156,7 @@ function cacheControlOf (entry: Entry, meta: PageMeta, route: PageRoute, setting
 }
 
 /** An entry as the public API shows it. */
-export function infoOf (entry: Entry, meta: PageMeta, route: PageRoute, now: number, at = deadlines(entry), tier: 'memory' | 'disk' = 'memory'): EntryInfo {
+export function infoOf (entry: Entry, meta: PageMeta, route: Pick<PageRoute, 'pattern'>, now: number, at = deadlines(entry), tier: 'memory' | 'disk' = 'memory'): EntryInfo {
   return {
     key: entry.key,
     path: meta.path,
