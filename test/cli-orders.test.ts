@@ -13,9 +13,6 @@ import { buildOnce, eventually, exportOf, html, open, page, snapshot } from './h
 
 type Test = Parameters<typeof start>[0]
 
-// Every command is a process of its own, and there are a hundred of them.
-t.setTimeout(120_000)
-
 const main = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url))
 const SECRET = 'correct-horse-battery-staple-0123456789'
 process.env['ISR_SECRET'] = SECRET

@@ -20,13 +20,14 @@ export interface RefreshOptions {
 
 interface Wanted { route: PageRoute, page: PageKey }
 
-/** Renders pages now. Never throws for a page. */
+/** Renders pages now, the most recently used first. Never throws for a page. */
 export async function refresh (context: RefreshOptions, target: Target, concurrency: number): Promise<RefreshResult> {
   const wanted = new Map<string, Wanted>()
   for (const checked of readTargets(target)) {
     for (const item of pagesOf(context, checked)) wanted.set(item.page.key, item)
   }
-  const queue = [...wanted.values()]
+  const { memory } = context.cache
+  const queue = Array.from(wanted.values(), item => ({ ...item, lastUse: memory.peek(item.page.key)?.view.lastUse ?? 0 })).sort((a, b) => b.lastUse - a.lastUse)
   const pages: RefreshedPage[] = []
   const work = async (): Promise<void> => {
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) pages.push(await refreshOne(context, item))
@@ -35,12 +36,14 @@ export async function refresh (context: RefreshOptions, target: Target, concurre
   return { pages }
 }
 
-async function refreshOne ({ cache, source }: RefreshOptions, { route, page }: Wanted): Promise<RefreshedPage> {
+async function refreshOne ({ cache, source }: RefreshOptions, { route, page, lastUse }: Wanted & { lastUse: number }): Promise<RefreshedPage> {
   const startedAt = performance.now()
   const hadOld = await cache.load(page.key) !== null
   const landing = await cache.refresh(pageSource(source, route, page, { jitter: true }))
   const facts = { key: page.key, path: page.path, durationMs: Math.round((performance.now() - startedAt) * 10) / 10 }
   if (landing.type === 'held') {
+    // That it is new is nobody's use of it.
+    landing.held.view.lastUse = lastUse
     if (!route.paths.has(page.path) || page.hasQuery) route.paths.use(page.key)
     return { ...facts, outcome: landing.report }
   }

@@ -6,7 +6,7 @@ import { negotiate } from './negotiate.js'
 import { NOT_STORED } from './page.js'
 import type { Headers, Rendered } from './render.js'
 import { isPerRequest, text, tokens } from './storable.js'
-import type { Block, PageView, Variant } from './view.js'
+import { noteUse, type Block, type PageView, type Variant } from './view.js'
 
 /** What a reply carries, so that onSend hooks of others can't spoil it. */
 export type Sent =
@@ -41,6 +41,7 @@ export function hitStatus (held: Held<PageView>, now: number, how: 'fresh' | 'st
 /** Sends a stored page. `status` is the Cache-Status without the cache's name. */
 export function sendPage (request: FastifyRequest, reply: FastifyReply, held: Held<PageView>, status: string, settings: Settings): void {
   const { view } = held
+  noteUse(view)
   const encoding = negotiate(request.headers['accept-encoding'] as string | undefined, view.encodings)
   const variant = encoding === null ? undefined : view.variants.get(encoding)
   if (variant === undefined) return sendNotAcceptable(reply, status, settings)

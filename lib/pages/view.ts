@@ -43,6 +43,14 @@ export interface PageView {
   readonly lastModified: number | null
   /** Seconds; Age does not begin at 0 when the handler itself sent one. */
   readonly initialAge: number
+  /** When a visitor got it last, or it came to be: a number that grows with each use of any page. */
+  lastUse: number
+}
+
+let uses = 0
+
+export function noteUse (view: PageView): void {
+  view.lastUse = ++uses
 }
 
 /** An invalidation can't reach browsers and CDNs: they ask each time. */
@@ -94,7 +102,8 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     cacheControl,
     isShareable: !/\b(?:private|no-store|no-cache)\b/i.test(cacheControl),
     lastModified,
-    initialAge: meta.age
+    initialAge: meta.age,
+    lastUse: ++uses
   }
 }
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Target } from '../../lib/index.js'
-import { cacheStatus, counted, makeGate, record, settle, start, until, type Site } from '../helpers/app.js'
+import { cacheStatus, counted, makeGate, record, settle, start, TestClock, until, type Site } from '../helpers/app.js'
 
 /** A small blog: a static page, posts with a query, two hosts. */
 async function blog (t: Parameters<typeof start>[0]): Promise<Site & { visit (): Promise<void> }> {
@@ -181,6 +181,36 @@ t.test('refresh joins only a render that begins after the call', async (t) => {
   await refreshed
   t.equal(page.renders, 2)
   t.equal((await get('/page')).body, 'new')
+})
+
+t.test('refresh renders the most recently used pages first', async (t) => {
+  const order: string[] = []
+  const clock = new TestClock()
+  const site = await start(t, (app) => {
+    app.get<{ Params: { id: string } }>('/page/:id', { config: { prerender: { ttl: 60, onDemand: true, paths: ['/page/never', '/page/0', '/page/1', '/page/2', '/page/3'] } } }, async ({ params }) => {
+      order.push(params.id)
+      return params.id
+    })
+  }, { clock })
+  await site.app.isr.revalidate({ route: '/page/:id' })
+  await settle()
+  const refresh = async (): Promise<string[]> => {
+    order.length = 0
+    await site.app.isr.refresh({ route: '/page/:id' }, { concurrency: 1 })
+    return [...order]
+  }
+  for (const id of [0, 1, 2, 3, 1, 0]) await site.get(`/page/${id}`)
+  t.same(await refresh(), ['0', '1', '3', '2', 'never'])
+  t.same(await refresh(), ['0', '1', '3', '2', 'never'], 'a refresh is no use')
+  await site.get('/page/2')
+  t.same(await refresh(), ['2', '0', '1', '3', 'never'])
+  clock.forward(61)
+  await site.get('/page/3')
+  await until(() => order.length === 6, 'the regeneration behind')
+  t.same(await refresh(), ['3', '2', '0', '1', 'never'], 'a stale answer is a use, and its page stays the most used when it was rendered again')
+  await site.app.isr.refresh([{ path: '/page/never' }, { path: '/page/0' }])
+  await site.app.isr.purge({ path: '/page/3' })
+  t.same(await refresh(), ['2', '0', '1', 'never', '3'], 'what is not in memory comes last')
 })
 
 t.test('refresh renders at most `concurrency` pages at a time', async (t) => {
