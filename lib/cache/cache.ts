@@ -113,7 +113,10 @@ export class Cache<View, R> {
       if (known !== null) return this.#noted(source, known)
 
       const circle = this.#flights.circle(source.key)
-      if (circle !== null) return this.#noted(source, { kind: 'failed', error: circle, response: null, retryAfterMs: BACKOFF_FIRST })
+      if (circle !== null) {
+        const refused = this.#answer({ type: 'failed', error: circle, response: null }, { source, old, usable, isLeader: false })
+        if (refused !== null) return this.#noted(source, refused)
+      }
       const { flight, isLeader } = this.#join(source, reasonFor(old), { priority: 'visitor', since: 0 })
       const landing = await this.#flights.land(flight)
       const answer = this.#answer(landing, { source, old, usable, isLeader })

@@ -163,13 +163,12 @@ export class Flights<View, R> {
   }
 
   /** Runs the code of a render: inside its flight, outside of everything else. */
-  async run<T> (flight: Flight<View, R>, code: () => Promise<T>): Promise<T> {
+  run<T> (flight: Flight<View, R>, code: () => Promise<T>): Promise<T> {
+    const end = (): void => { this.#running-- }
     this.#running++
-    try {
-      return await this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
-    } finally {
-      this.#running--
-    }
+    const work = this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
+    work.then(end, end)
+    return work
   }
 
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {

@@ -4,6 +4,8 @@ import { show } from '../options.js'
 
 /** Longer ones are hashed. */
 const MAX_READABLE = 120
+/** Visitors may have sent it, and the stack has an end. */
+const MOST_DEPTH = 100
 
 /**
  * One text for equal arguments, whatever the order of an object's properties.
@@ -30,6 +32,7 @@ function write (name: string, value: unknown, above: object[]): string {
 
 /** `above` is one list for the whole of a key: a copy per object would cost more than the key. */
 function writeObject (name: string, value: object, above: object[]): string {
+  if (above.length >= MOST_DEPTH) throw new InvalidDataKey(name, `it is nested more than ${MOST_DEPTH} deep`)
   if (above.includes(value)) throw new InvalidDataKey(name, 'an object that contains itself has no end')
   above.push(value)
   const text = writeKind(name, value, item => write(name, item, above))

@@ -28,8 +28,9 @@ export function prepareDatum (entry: Entry): Datum {
 }
 
 function freeze (value: unknown): void {
-  // Typed arrays can't be frozen, Maps and Sets change all the same.
+  // Typed arrays can't be frozen; of Maps and Sets only what is in them.
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return
   Object.freeze(value)
-  for (const item of Object.values(value)) freeze(item)
+  const items: Iterable<unknown> = value instanceof Map ? [...value].flat() : value instanceof Set ? value : Object.values(value)
+  for (const item of items) freeze(item)
 }
