@@ -11,7 +11,7 @@ import { Cache } from './cache/cache.js'
 import { RenderQueue } from './cache/render-queue.js'
 import { LocalCoordinator } from './cluster/local.js'
 import { MarkLog } from './cluster/mark-log.js'
-import { AlreadyRegistered, BuildRunning, InvalidTarget, NotReady } from './errors.js'
+import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady } from './errors.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
@@ -40,6 +40,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const settings = readOptions(options)
   const server = app.server as unknown as Record<symbol, Isr | undefined>
   if (server[kHandle] !== undefined) throw new AlreadyRegistered()
+  if ((app.server as { insecureHTTPParser?: boolean }).insecureHTTPParser === true || process.execArgv.includes('--insecure-http-parser')) throw new InsecureParser()
   const log = app.log.child({ plugin: 'fastify-isr' })
   const { render } = settings
   const isDiskOn = settings.enabled && settings.disk !== false

@@ -289,3 +289,9 @@ t.test('T02, F4 a host that is part of the key is one of the list, in whatever w
   t.equal(parseAnswer(await exchange(port, 'GET /page HTTP/1.0\r\n\r\n')).status, 200)
   t.same((await site.app.isr.entries()).entries.map(entry => entry.key), ['/page host=a.example', '/page host=b.example'])
 })
+
+t.test('T15 a server that reads requests leniently is refused', async (t) => {
+  const app = Fastify({ http: { insecureHTTPParser: true } })
+  t.teardown(() => app.close())
+  await t.rejects(async () => await app.register(isr, { disk: false }), { code: 'FST_ISR_ERR_INSECURE_PARSER' })
+})
