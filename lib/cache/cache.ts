@@ -162,6 +162,7 @@ export class Cache<View, R> {
   async close (): Promise<void> {
     this.#isClosing = true
     await this.#options.queue.close()
+    this.#flights.close()
   }
 
   /** The newest flight that knows every mark that concerns the source. */

@@ -127,6 +127,11 @@ export class Flights<View, R> {
     return this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
   }
 
+  /** Node keeps every storage that was used, and asks it at each promise, until it is told that nobody needs it. */
+  close (): void {
+    this.#inside.disable()
+  }
+
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
     return { key, epoch: null, promise, parent: this.#inside.getStore() ?? null, waitsFor: new Set(), isUrgent: false, ...more }
   }
