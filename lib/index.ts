@@ -15,7 +15,7 @@ import { cached } from './data/cached.js'
 import { DataCache } from './data/data-cache.js'
 import { dataHook } from './data/hook.js'
 import { prepareDatum, type Datum } from './data/value.js'
-import { AlreadyRegistered, BuildRunning, InvalidTarget, NotReady } from './errors.js'
+import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady } from './errors.js'
 import { addEndpoint } from './ops/endpoint.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
@@ -45,6 +45,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const settings = readOptions(options)
   const server = app.server as unknown as Record<symbol, Isr | undefined>
   if (server[kHandle] !== undefined) throw new AlreadyRegistered()
+  if ((app.server as { insecureHTTPParser?: boolean }).insecureHTTPParser === true || process.execArgv.includes('--insecure-http-parser')) throw new InsecureParser()
   const log = app.log.child({ plugin: 'fastify-isr' })
   const { render } = settings
   const isDiskOn = settings.enabled && settings.disk !== false

@@ -184,6 +184,7 @@ export class Cache<View, R> {
   async close (): Promise<void> {
     this.#isClosing = true
     await Promise.all([this.#options.queue.close(), this.#flights.idle()])
+    this.#flights.close()
   }
 
   /** The newest flight that knows every mark that concerns the source. */

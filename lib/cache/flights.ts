@@ -171,6 +171,11 @@ export class Flights<View, R> {
     return work
   }
 
+  /** Node keeps every storage that was used, and asks it at each promise, until it is told that nobody needs it. */
+  close (): void {
+    this.#inside.disable()
+  }
+
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
     return { key, epoch: null, promise, parent: this.#current() ?? null, hasLanded: false, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
   }

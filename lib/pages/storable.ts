@@ -64,7 +64,7 @@ export function ownVary ({ job, headers }: Rendered): string[] {
 function undeclaredVary (rendered: Rendered): string | null {
   const { policy, renderHeaders } = rendered.job.route
   return ownVary(rendered).find(name =>
-    name !== 'accept-encoding' && policy.vary[name] === undefined && renderHeaders[name] === undefined) ?? null
+    name !== 'accept-encoding' && !Object.hasOwn(policy.vary, name) && !Object.hasOwn(renderHeaders, name)) ?? null
 }
 
 export function tokens (value: string | string[] | number | undefined): string[] {
@@ -76,19 +76,20 @@ export function text (value: string | string[] | number | undefined): string {
   return Array.isArray(value) ? value.join(', ') : String(value)
 }
 
+const HTML = /^(?:text\/html|application\/xhtml\+xml)\b/i
 const META = /<meta\s[^<>]*>/gi
 /** Template engines escape the quote. */
 const NONCE = /(?:'|&#0*39;|&#x0*27;|&apos;)nonce-/i
 
 function hasNonce ({ headers, body }: Rendered): boolean {
   const policies = text(headers['content-security-policy']) + text(headers['content-security-policy-report-only'])
-  if (policies.includes("'nonce-")) return true
-  if (body === null || !text(headers['content-type']).startsWith('text/html')) return false
+  if (NONCE.test(policies)) return true
+  if (body === null || !HTML.test(text(headers['content-type']))) return false
   return body.toString('latin1').match(META)?.some(tag => /content-security-policy/i.test(tag) && NONCE.test(tag)) ?? false
 }
 
 function isOwnLocation (location: string, { baseUrl }: Settings): boolean {
-  return URL.canParse(location, baseUrl.href) && new URL(location, baseUrl).origin === baseUrl.origin
+  return location !== '' && URL.canParse(location, baseUrl.href) && new URL(location, baseUrl).origin === baseUrl.origin
 }
 
 function cookieNames (headers: Headers): string {

@@ -120,6 +120,19 @@ t.test('an old page is served on when the queue is full', async (t) => {
   t.equal(show(await cache.get(page)), 'rendered: / #2')
 })
 
+t.test('a render for one caller alone can have slots of its own', async (t) => {
+  const { cache, queue } = makeEngine({ concurrency: 1 })
+  const own = new RenderQueue(1, Infinity)
+  const release = await queue.acquire('/other', 'visitor', never)
+  const page = new TestPage('/', async () => {
+    t.equal(own.running, 1)
+    return storable(show(await cache.get(new TestPage('/leaf'))))
+  })
+  t.match(await cache.renderAlone(page, { queue: own }), { type: 'held', held: { view: 'rendered: /leaf #1' } })
+  t.equal(own.running, 0)
+  release()
+})
+
 t.test('the timeout', async (t) => {
   t.test('ends a render that ignores its signal, and the slot comes back', async (t) => {
     const { cache, queue } = makeEngine({ concurrency: 1, renderTimeout: 20 })

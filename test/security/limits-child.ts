@@ -49,12 +49,12 @@ type Visit = () => { url: string, headers?: Record<string, string> }
 
 const FLOODS: [count: number, visit: Visit][] = [
   [10_500, () => ({ url: `/page/${word()}` })],
-  [10_100, () => ({ url: `/docs/${longPath()}` })],
+  [3000, () => ({ url: `/docs/${longPath()}` })],
   [4000, () => ({ url: `/query?q=${word(200)}&_=${word()}` })],
-  [10_100, () => ({ url: `/missing/${longPath()}` })],
+  [4000, () => ({ url: `/missing/${longPath()}` })],
   [2000, () => ({ url: `/broken/${longPath()}` })],
   [150, () => ({ url: `/big-broken/${word()}` })],
-  [44_500, () => ({ url: `/page/same?utm_source=${word(100)}` })],
+  [58_000, () => ({ url: `/page/same?utm_source=${word(100)}` })],
   [5000, () => ({ url: '/varied', headers: { host: `${word()}.example` } })],
   [10_000, () => ({ url: '/varied', headers: { host: 'a.example', 'accept-language': word(500) } })],
   [2000, () => ({ url: '/varied', headers: { host: 'b.example', 'accept-encoding': Array.from({ length: 250 }, (_, i) => (counter * 250 + i).toString(36)).join() + word(1) } })],

@@ -11,6 +11,9 @@ const CHILD = fileURLToPath(new URL('limits-child.js', import.meta.url))
 const { NODE_OPTIONS: _tap, ...env } = process.env
 const BUDGET = 16
 
+// A hundred thousand requests take their time on a busy machine.
+t.setTimeout(300_000)
+
 interface Report {
   requests: number
   /** MiB in use, more than before, after everything. */
@@ -36,8 +39,8 @@ t.test('T30 100,000 keys that nobody will ask for again stay within the memory b
   t.ok(memory.evictions > 10_000, `${memory.evictions} evictions`)
   // What counts as 16 MiB is 16 MiB, and a quarter for what can't be measured better.
   t.ok((grown['page 10500'] ?? Infinity) < BUDGET * 1.25, `a full memory tier takes ${grown['page 10500']} MiB`)
-  // Of 10,000 paths of 2,000 characters the names alone are 20 MiB; `maxPaths` bounds them.
-  t.ok(total < BUDGET * 1.25 + 30, `${total} MiB in the end`)
+  // The names of paths stored on demand come on top; `maxPaths` bounds them.
+  t.ok(total < BUDGET * 1.25 + 20, `${total} MiB in the end`)
   for (const [flood, mebibytes] of Object.entries(grown)) if (!/^(?:page 10500|docs)/.test(flood)) t.ok(mebibytes < 10, `${flood}: ${mebibytes} MiB`)
 })
 

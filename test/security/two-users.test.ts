@@ -104,7 +104,7 @@ class User {
     // A session begun without the cookie of an older one would only forget who the user is.
     if (id !== undefined && target === '/login') this.#cookie = id
     if (response.headers.etag !== undefined) this.#etags.set(target, String(response.headers.etag))
-    return [...cookies.map(line => line.split(';')[0] ?? ''), ...text.match(/csrf=[\w.-]+/g) ?? [], ...String(response.headers['content-security-policy']).match(/nonce-[\w+/=]+/g) ?? []]
+    return [...cookies.map(line => line.split(';')[0] ?? ''), ...text.match(/csrf=[\w.-]+/g) ?? [], ...text.match(/nonce="[^"]+"/g) ?? [], ...String(response.headers['content-security-policy']).match(/nonce-[\w+/=]+/g) ?? []]
   }
 }
 
