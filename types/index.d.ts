@@ -369,8 +369,13 @@ export interface CachedOptions<A extends unknown[], T> extends DataSettings {
   tags?: string[] | ((value: T, ...args: A) => string[])
 }
 
-/** Arguments without the context that the engine adds. */
-export type WithoutContext<A extends unknown[]> = A extends [...infer B, CachedContext] ? B : A
+/** Arguments without the context that the engine adds; an argument of type `any` is none. */
+export type WithoutContext<A extends unknown[]> =
+  A extends [...infer B, infer Last]
+    ? unknown extends Last ? A : [Last] extends [CachedContext] ? B : A
+    : Required<A> extends [...infer B, CachedContext]
+      ? A extends [...infer C, CachedContext?] ? C extends B ? C : B : A
+      : A
 
 /** The function, cached. Values are shared: treat them as read-only. */
 export interface CachedFunction<A extends unknown[], T> {
@@ -484,7 +489,7 @@ export interface Isr {
   revalidate (target: Target, options?: { expire?: number, dryRun?: boolean }): Promise<OrderResult>
   /** Hard: the old page is never served again, not even if rendering fails. */
   purge (target: Target, options?: { dryRun?: boolean }): Promise<OrderResult>
-  /** Render now. Never throws for a page. Not before `ready`. */
+  /** Render now, the most recently used pages first. Never throws for a page. Not before `ready`. */
   refresh (target: Target, options?: { concurrency?: number }): Promise<RefreshResult>
   /**
    * A function whose results are kept by argument, in the same engine as
