@@ -1,11 +1,14 @@
 // npm run bench:data -- [--rounds 21] [--calls 20000] [--json]
 import { deepStrictEqual } from 'node:assert'
+import { fork, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createCache } from 'async-cache-dedupe'
 import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import fastify from 'fastify'
 import isr from 'fastify-isr'
+import { reply } from './measure.js'
 import { align, describeMachine, formatMachine } from './report.js'
 import { median, medianRatio, rotate } from './rounds.js'
 
@@ -19,7 +22,9 @@ const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '21' },
     calls: { type: 'string', default: '20000' },
-    json: { type: 'boolean', default: false }
+    json: { type: 'boolean', default: false },
+    /** For the processes that this one starts. */
+    candidate: { type: 'string' }
   }
 })
 
@@ -65,38 +70,45 @@ function keyOf (argument: Argument): string {
   return typeof argument === 'string' ? argument : JSON.stringify(argument)
 }
 
-const app = fastify()
-await app.register(isr, { disk: false })
-await app.ready()
+async function createIsr (): Promise<Candidate['get']> {
+  const app = fastify()
+  await app.register(isr, { disk: false })
+  await app.ready()
+  return app.isr.cached('product', load, { ttl: TTL })
+}
 
-function createCandidates (): Candidate[] {
+function createMap (): Candidate['get'] {
   const map = new Map<string, Product>()
-  const cached = app.isr.cached('product', load, { ttl: TTL })
-  const deduped = createCache({ ttl: TTL, storage: { type: 'memory', options: { size: 10_000 } } }).define('product', load)
-  const bento = (serialize: boolean) => new BentoCache({
+  return async argument => {
+    const key = keyOf(argument)
+    const known = map.get(key)
+    if (known !== undefined) return known
+    const loaded = await load(argument)
+    map.set(key, loaded)
+    return loaded
+  }
+}
+
+function createDedupe (): Candidate['get'] {
+  const cache = createCache({ ttl: TTL, storage: { type: 'memory', options: { size: 10_000 } } }).define('product', load)
+  return async argument => await cache.product(argument)
+}
+
+function createBento (serialize: boolean): Candidate['get'] {
+  const bento = new BentoCache({
     default: 'memory',
     ttl: TTL * 1000,
     stores: { memory: bentostore().useL1Layer(memoryDriver({ maxItems: 10_000, serialize })) }
   })
-  const [shared, copying] = [bento(false), bento(true)]
+  return async argument => await bento.getOrSet({ key: keyOf(argument), factory: () => load(argument) })
+}
 
-  return [
-    {
-      title: 'Map',
-      async get (argument) {
-        const key = keyOf(argument)
-        const known = map.get(key)
-        if (known !== undefined) return known
-        const loaded = await load(argument)
-        map.set(key, loaded)
-        return loaded
-      }
-    },
-    { title: 'isr.cached', get: argument => cached(argument) },
-    { title: 'async-cache-dedupe', get: argument => deduped.product(argument) },
-    { title: 'bentocache', get: argument => shared.getOrSet({ key: keyOf(argument), factory: () => load(argument) }) },
-    { title: 'bentocache, copies', get: argument => copying.getOrSet({ key: keyOf(argument), factory: () => load(argument) }) }
-  ]
+const CREATE: Record<string, () => Candidate['get'] | Promise<Candidate['get']>> = {
+  Map: createMap,
+  'isr.cached': createIsr,
+  'async-cache-dedupe': createDedupe,
+  bentocache: () => createBento(false),
+  'bentocache, copies': () => createBento(true)
 }
 
 /** Makes sure that what will be measured are fresh values, and the right ones. */
@@ -114,41 +126,63 @@ async function measure ({ get }: Candidate, list: Argument[], calls: number): Pr
   return (performance.now() - startedAt) * 1e6 / calls
 }
 
-const rounds = atLeastOne('rounds')
-const calls = atLeastOne('calls')
-const candidates = createCandidates()
-const results = []
+/** What the parent asks of a candidate. */
+interface Order {
+  name: typeof NAMES[number]
+  calls: number
+  isFirst: boolean
+}
 
-for (const name of NAMES) {
-  const list = ARGUMENTS[name]
-  const measured = candidates.map(({ title }) => ({ title, rounds: [] as number[] }))
-  for (const candidate of candidates) {
-    await verify(candidate, list)
-    await measure(candidate, list, calls) // warms the JIT
-  }
+/** One candidate per process: an AsyncLocalStorage, as fastify-isr has one, makes every promise of its process dearer. */
+async function serve (title: string): Promise<void> {
+  const create = CREATE[title]
+  if (create === undefined) throw new Error(`there is no candidate ${title}`)
+  const candidate = { title, get: await create() }
+  process.on('message', async ({ name, calls, isFirst }: Order) => {
+    if (isFirst) await verify(candidate, ARGUMENTS[name])
+    process.send?.(await measure(candidate, ARGUMENTS[name], calls))
+  })
+  process.on('disconnect', () => { process.exit() })
+}
+
+async function ask (child: ChildProcess, order: Order): Promise<number> {
+  child.send(order)
+  return await reply<number>(child)
+}
+
+async function compare (name: Order['name'], children: Array<{ title: string, child: ChildProcess }>) {
+  const measured = children.map(({ title }) => ({ title, rounds: [] as number[] }))
+  // Verifies, and warms the JIT.
+  for (const { child } of children) await ask(child, { name, calls, isFirst: true })
   for (let round = 0; round < rounds; round++) {
-    for (const index of rotate([...candidates.keys()], round)) {
-      const candidate = candidates[index]
-      if (candidate === undefined) continue
-      measured[index]?.rounds.push(await measure(candidate, list, calls))
+    for (const index of rotate([...children.keys()], round)) {
+      const child = children[index]?.child
+      if (child !== undefined) measured[index]?.rounds.push(await ask(child, { name, calls, isFirst: false }))
     }
   }
   const [map, own] = measured
-  const rows = measured.map(({ title, rounds }) => ({
+  return measured.map(({ title, rounds }) => ({
     title,
     nanoseconds: median(rounds),
     ratioToMap: medianRatio(rounds, map?.rounds ?? []),
     ratioToIsr: medianRatio(rounds, own?.rounds ?? [])
   }))
-  results.push({ argument: name, rows })
 }
 
-await app.close()
-const machine = describeMachine()
+const rounds = atLeastOne('rounds')
+const calls = atLeastOne('calls')
 
-if (options.json) {
-  console.log(JSON.stringify({ machine, rounds, calls, keys: KEYS, results }, null, 2))
-} else {
+async function run (): Promise<void> {
+  const children = Object.keys(CREATE).map(title => ({ title, child: fork(fileURLToPath(import.meta.url), ['--candidate', title]) }))
+  const results = []
+  for (const name of NAMES) results.push({ argument: name, rows: await compare(name, children) })
+  for (const { child } of children) child.disconnect()
+
+  const machine = describeMachine()
+  if (options.json) {
+    console.log(JSON.stringify({ machine, rounds, calls, keys: KEYS, results }, null, 2))
+    return
+  }
   for (const { argument, rows } of results) {
     const lines = rows.map(({ title, nanoseconds, ratioToMap, ratioToIsr }) =>
       [title, Math.round(nanoseconds).toLocaleString('en'), ratioToMap.toFixed(2), ratioToIsr.toFixed(2)])
@@ -157,3 +191,5 @@ if (options.json) {
   console.log(`\nfresh values of ${KEYS} keys; medians of ${rounds} rounds of ${calls.toLocaleString('en')} calls`)
   console.log(formatMachine(machine))
 }
+
+await (options.candidate === undefined ? run() : serve(options.candidate))

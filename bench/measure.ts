@@ -22,7 +22,8 @@ export interface Sample {
   p99Milliseconds: number
 }
 
-function reply<T> (child: ChildProcess): Promise<T> {
+/** The next message of a process. */
+export function reply<T> (child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null): void => reject(new Error(`a server ended with ${code}`))
     child.once('exit', onExit)
