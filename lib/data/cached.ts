@@ -21,21 +21,22 @@ export function cached<A extends unknown[], T> (data: DataCache, name: string, f
   const known = typeof tags === 'function' ? [] : [...tags]
   const family = data.define(where, name, settings, ['key', 'tags'])
 
-  const requestOf = (args: A): DataRequest<T> => ({
-    key: family.keyOf(key === undefined ? args : checkKey(where, key(...args))),
+  const keyFor = (args: A): string => family.keyOf(key === undefined ? args : checkKey(where, key(...args)))
+  const requestOf = (args: A, key = keyFor(args)): DataRequest<T> => ({
+    key,
     // After the declared parameters, even those that the call leaves out.
     fetch: async (context: CachedContext) => await fn(...padded(args, fn.length - 1), context),
     tags: known,
     tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : []
   })
   const call = async (...args: A): Promise<T> => {
-    const request = requestOf(args)
-    const held = family.fresh(request.key)
-    return held === undefined ? await family.get(request) : held.view.value as T
+    const cacheKey = keyFor(args)
+    const held = family.fresh(cacheKey)
+    return held === undefined ? await family.get(requestOf(args, cacheKey)) : held.view.value as T
   }
   return Object.assign(call, {
-    revalidate: async (...args: A) => await family.order('soft', requestOf(args).key),
-    purge: async (...args: A) => await family.order('hard', requestOf(args).key),
+    revalidate: async (...args: A) => await family.order('soft', keyFor(args)),
+    purge: async (...args: A) => await family.order('hard', keyFor(args)),
     refresh: async (...args: A) => await family.refresh(requestOf(args))
   })
 }
