@@ -371,11 +371,10 @@ export interface CachedOptions<A extends unknown[], T> extends DataSettings {
 
 /** Arguments without the context that the engine adds; an argument of type `any` is none. */
 export type WithoutContext<A extends unknown[]> =
-  A extends [...infer B, infer Last]
-    ? unknown extends Last ? A : [Last] extends [CachedContext] ? B : A
-    : Required<A> extends [...infer B, CachedContext]
-      ? A extends [...infer C, CachedContext?] ? C extends B ? C : B : A
-      : A
+  A extends [] ? A
+    : A extends [...infer B, infer Last]
+      ? unknown extends Last ? A : [Last] extends [CachedContext] ? B : A
+      : A extends [...infer B, (CachedContext | undefined)?] ? B : A
 
 /** The function, cached. Values are shared: treat them as read-only. */
 export interface CachedFunction<A extends unknown[], T> {

@@ -30,9 +30,16 @@ async function states (site: Pick<Site, 'app'>, ...urls: string[]): Promise<stri
   return await Promise.all(urls.map(async url => (await site.app.isr.inspect(url)).state ?? 'nothing'))
 }
 
+/** Waits until nothing is rendered behind any more. */
+async function idle ({ app }: Pick<Site, 'app'>): Promise<void> {
+  await settle(5)
+  await until(() => app.isr.stats().renders.running === 0, 'the end of all renders')
+  await settle(5)
+}
+
 /** Visits until nothing is rendered behind any more; tells the last body. */
 async function settled (site: Pick<Site, 'get'>, url: string): Promise<string> {
-  for (let i = 0; i < 10; i++) {
+  for (const startedAt = Date.now(); Date.now() - startedAt < 5000;) {
     const response = await site.get(url)
     if (cacheStatus(response).startsWith('hit') && !cacheStatus(response).includes('detail')) return response.body
     await settle()
@@ -47,7 +54,7 @@ t.test('revalidating a datum makes exactly the pages stale that used it', async 
   t.equal((await site.post.revalidate('7')).matched, 2, 'the datum and the page')
   t.strictSame(await states(site, '/p/7', '/p/8'), ['stale', 'fresh'])
   t.equal((await site.get('/p/7')).body, '7 v1')
-  await settle(5)
+  await idle(site)
   t.equal((await site.get('/p/7')).body, '7 v2')
   t.equal((await site.get('/p/8')).body, '8 v1')
   t.strictSame(await states(site, '/p/7', '/p/8'), ['fresh', 'fresh'])
@@ -139,7 +146,7 @@ t.test('what visitors ask for themselves is no part of a page', async t => {
   await Promise.all([site.get('/live', { 'x-id': '1' }), site.get('/page', { 'x-id': '2' }), site.get('/page', { 'x-id': '3' }), site.get('/private')])
   site.clock.forward(61)
   await site.get('/page', { 'x-id': '4' })
-  await settle(5)
+  await idle(site)
   const { tags } = await site.app.isr.inspect('/page')
   t.strictSame(tags, ['page v1'])
   for (const id of ['1', '2', '3', '4', 'live', 'private']) await site.post.purge(id)
@@ -170,7 +177,7 @@ t.test('a tag that page and datum share gives a page with the new datum', async 
   site.origin.version = 2
   await site.app.isr.revalidate({ tag: 'posts' })
   t.equal((await site.get('/page')).body, '7 v1')
-  await settle(5)
+  await idle(site)
   t.equal((await site.get('/page')).body, '7 v2')
   t.strictSame(await states(site, '/page'), ['fresh'])
   t.equal(site.origin.fetches, 2)
@@ -199,7 +206,7 @@ t.test('if the source fails the page is made of the old datum, and is as old as 
   site.origin.version = 2
   site.origin.error = new Error('down')
   await site.get('/page')
-  await settle(5)
+  await idle(site)
   t.equal((await site.get('/page')).body, '7 v1')
   t.strictSame(await states(site, '/page'), ['stale'], 'not fresh for ever')
   site.origin.error = null
@@ -223,10 +230,10 @@ t.test('a page that is purged or revalidated is new when it is rendered again, h
       await site.app.isr[order](target)
       const { statusCode } = await site.get('/page')
       t.equal(statusCode, 200)
-      await settle(5)
+      await idle(site)
       t.strictSame(await states(site, '/page'), ['fresh'], `${order} ${JSON.stringify(target)}`)
       await site.get('/page')
-      await settle(5)
+      await idle(site)
       t.equal(handler.renders, before + 1, 'one render')
     }
   }
@@ -356,7 +363,7 @@ t.test('a page that was made of an old datum is so after a restart, too', async 
   await first.app.isr.revalidate({ tag: 'posts' })
   first.origin.error = new Error('down')
   await first.get('/page')
-  await settle(5)
+  await idle(first)
   await first.app.close()
   const second = await open()
   t.strictSame(await states(second, '/page'), ['stale'])
