@@ -10,17 +10,20 @@ import { openPage } from './helpers/chromium.js'
 async function serve (t: Test) {
   const dir = t.testdir()
 
+  // Time stands still unless a test moves it: a slow machine makes no page old.
+  const now = Date.now()
+  let offset = 0
+
   const builder = Fastify()
-  await builder.register(fp(example), { dir })
+  await builder.register(fp(example), { dir, clock: () => now })
   await builder.ready()
   const { ok } = await builder.isr.prerender()
   await builder.close()
   t.ok(ok, 'the site is built')
 
-  let offset = 0
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(example, { dir, clock: () => Date.now() + offset })
+  await app.register(example, { dir, clock: () => now + offset })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   return { url, advance: (seconds: number) => { offset += seconds * 1000 } }
 }
