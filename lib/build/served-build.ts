@@ -76,6 +76,8 @@ export class ServedBuild {
     for (const { key, renderedAt } of changed) {
       const held = cache.memory.peek(key)
       if (held === undefined || held.entry.renderedAt < Date.parse(renderedAt)) cache.reload(key)
+      // Rendered since the build rendered it, whose file now lies over the newer one.
+      else if (held.entry.renderedAt > Date.parse(renderedAt)) void cache.disk?.write(held.entry)
     }
     for (const key of old.keys()) if (!this.#pages.has(key)) cache.drop(key)
   }

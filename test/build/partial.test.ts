@@ -166,3 +166,33 @@ test('routes that differ by constraint', async t => {
     t.equal(answer.body, body)
   }
 })
+
+test('a page that was rendered while a partial build ran is not replaced by the older one of the build', async t => {
+  const dir = t.testdir()
+  let rendered = 0
+  let release = (): void => {}
+  let slow: Promise<void> = Promise.resolve()
+  const declare = (app: FastifyInstance): void => {
+    app.get('/a', { config: { prerender: true } }, async (request, reply) => reply.type('text/html').send(`a ${++rendered}`))
+    app.get('/b', { config: { prerender: true } }, async (request, reply) => {
+      await slow
+      return await reply.type('text/html').send('b')
+    })
+  }
+  const { app, body } = await open(t, dir, declare)
+  await app.isr.prerender()
+  slow = new Promise(resolve => { release = resolve })
+  let staged = (): void => {}
+  const isStaged = new Promise<void>(resolve => { staged = resolve })
+  const building = app.isr.prerender({ paths: ['/a', '/b'], onProgress: ({ row }) => { if (row.key === '/a') staged() } })
+  await isStaged
+  await app.isr.refresh({ path: '/a' })
+  t.equal(await body('/a'), 'a 3', 'newer than the build')
+  release()
+  await building
+  t.equal(await body('/a'), 'a 3')
+  await app.close()
+
+  const again = await open(t, dir, declare)
+  t.equal(await again.body('/a'), 'a 3', 'on disk, too')
+})
