@@ -170,6 +170,11 @@ export class Cache<View, R> {
     return reason === null ? null : `the last render may not be stored: ${reason}`
   }
 
+  /** What memory holds with a tag, without looking at anything else. */
+  keysTagged (tag: string): Iterable<string> {
+    return this.#tiers.keysTagged(tag)
+  }
+
   /** Removes an entry from every tier. */
   drop (key: string): void {
     this.#tiers.drop(key)

@@ -81,6 +81,11 @@ export class Tiers<View> {
     return { entry, view: this.#options.prepare(entry), tier: 'memory', ...deadlines(entry), isMarked: false }
   }
 
+  /** What memory holds with a tag, without looking at anything else. */
+  keysTagged (tag: string): Iterable<string> {
+    return this.#index.keysOf(tag)
+  }
+
   /** Removes an entry everywhere. */
   drop (key: string): void {
     this.#loads.delete(key)

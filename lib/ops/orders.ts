@@ -75,18 +75,25 @@ export class Orders {
   }
 
   #match (targets: OrderTarget[]): KnownPage[] {
-    return [...this.#options.known].filter(page => targets.some(target => target.matches(page)))
+    const { known } = this.#options
+    const found = new Map<string, KnownPage>()
+    const others: OrderTarget[] = []
+    for (const target of targets) {
+      if (target.item !== null && !('tag' in target.item)) others.push(target)
+      else for (const page of known.tagged(target.tag)) found.set(page.key, page)
+    }
+    if (others.length === 0) return [...found.values()]
+    for (const page of known) if (others.some(target => target.matches(page))) found.set(page.key, page)
+    return [...found.values()]
   }
 
   /** Data are in the same memory, and orders by tag concern them just so. */
   #countData (targets: OrderTarget[]): number {
-    const { memory } = this.#options.cache
-    let count = 0
-    for (const key of memory.keys()) {
-      const tags = isPageKey(key) ? undefined : memory.peek(key)?.entry.tags
-      if (tags !== undefined && targets.some(({ tag }) => tags.includes(tag))) count++
+    const keys = new Set<string>()
+    for (const { tag } of targets) {
+      for (const key of this.#options.cache.keysTagged(tag)) if (!isPageKey(key)) keys.add(key)
     }
-    return count
+    return keys.size
   }
 
   /** As far as possible, a purged page leaves the readable tree, too. */

@@ -1,5 +1,6 @@
 import type { ManifestPage } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
+import { TagIndex } from '../cache/tag-index.js'
 import { metaOf } from './page.js'
 import type { Registry } from './registry.js'
 import type { Rendered } from './render.js'
@@ -20,6 +21,8 @@ export class KnownPages {
   readonly #cache: Cache<PageView, Rendered>
   readonly #registry: Registry
   #built: ReadonlyMap<string, ManifestPage> = new Map()
+  /** Tags of the build; memory has an index of its own. */
+  #tags = new TagIndex()
 
   constructor (cache: Cache<PageView, Rendered>, registry: Registry) {
     this.#cache = cache
@@ -29,6 +32,8 @@ export class KnownPages {
   /** The pages of the build that is served from now on. */
   setBuilt (pages: readonly ManifestPage[]): void {
     this.#built = new Map(pages.map(page => [page.key, page]))
+    this.#tags = new TagIndex()
+    for (const { key, tags } of pages) this.#tags.add(key, tags)
     const paths = new Map<string, Set<string>>()
     for (const { route, path } of pages) {
       const ofRoute = paths.get(route)
@@ -43,6 +48,14 @@ export class KnownPages {
     if (built !== undefined) return knownFrom(built)
     const held = this.#cache.memory.peek(key)
     return held === undefined ? null : { key, path: metaOf(held.entry).path, route: held.view.route.pattern, tags: held.entry.tags, built: null }
+  }
+
+  /** Those with a tag, by index: however many pages there are. */
+  * tagged (tag: string): IterableIterator<KnownPage> {
+    for (const key of new Set([...this.#tags.keysOf(tag), ...this.#cache.keysTagged(tag)])) {
+      const page = isPageKey(key) ? this.get(key) : null
+      if (page !== null) yield page
+    }
   }
 
   * [Symbol.iterator] (): IterableIterator<KnownPage> {
