@@ -1,4 +1,5 @@
 import t from 'tap'
+import { KnownPages } from '../../lib/pages/known.js'
 import { counted, start, type Site } from '../helpers/app.js'
 
 const PATHS = ['/', '/blog', '/blog/a', '/blog/b', '/blogger', '/shop/1']
@@ -53,4 +54,12 @@ t.test('a wrong target says which forms there are', async (t) => {
   for (const target of [{ prefix: 'blog' }, { prefix: '/a/../b' }, { tag: '' }, { tag: 'a\u0001b' }, { tag: 'x'.repeat(257) }, { tag: 1 }, { tag: 'a', path: '/b' }, {}, null]) {
     await t.rejects(app.isr.revalidate(target as never), { code: 'FST_ISR_ERR_INVALID_TARGET' }, JSON.stringify(target))
   }
+})
+
+t.test('an order by tag looks at no page that has not the tag', async (t) => {
+  const { app } = await tagged(t)
+  const { intercept } = t
+  intercept(KnownPages.prototype, Symbol.iterator as never, { value: () => { throw new Error('all pages were gone through') } })
+  t.match(await app.isr.revalidate({ tag: 'posts' }), { matched: 2 })
+  await t.rejects(app.isr.revalidate({ all: true }), /all pages were gone through/)
 })
