@@ -39,7 +39,8 @@ export function whyUnstorable (rendered: Rendered, settings: Settings): Unstorab
   const encoding = text(own(rendered, 'content-encoding')).trim().toLowerCase()
   if (!CODINGS.has(encoding)) return { reason: 'content-encoding', fix: `the content-encoding '${encoding}' can't be negotiated with clients` }
   if (hasNonce(rendered)) return { reason: 'nonce', fix: 'the Content-Security-Policy holds a nonce, which all visitors would share; use hashes, or external scripts' }
-  if (status >= 300 && status < 400 && !isOwnLocation(text(headers.location), settings)) {
+  // Without a Location it leads nowhere; RFC 9110 section 15.4.2 asks for one and does not demand it.
+  if (status >= 300 && status < 400 && headers.location !== undefined && !isOwnLocation(text(headers.location), settings)) {
     return { reason: 'location', fix: 'a stored redirect must lead to a path or to the origin of baseUrl' }
   }
   return null
@@ -89,7 +90,7 @@ function hasNonce ({ headers, body }: Rendered): boolean {
 }
 
 function isOwnLocation (location: string, { baseUrl }: Settings): boolean {
-  return location !== '' && URL.canParse(location, baseUrl.href) && new URL(location, baseUrl).origin === baseUrl.origin
+  return URL.canParse(location, baseUrl.href) && new URL(location, baseUrl).origin === baseUrl.origin
 }
 
 function cookieNames (headers: Headers): string {
