@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Coordinator, Mark } from '../cluster/coordinator.js'
 import { Closing, RenderTimeout } from '../errors.js'
 import type { DiskTier } from './disk-tier.js'
@@ -185,10 +186,14 @@ export class Cache<View, R> {
     this.#tiers.reload(key)
   }
 
-  /** No new renders; resolves when the running ones have ended. */
+  /** No new renders; resolves when the running ones have ended, or have had the time that a render has. */
   async close (): Promise<void> {
     this.#isClosing = true
-    await Promise.all([this.#options.queue.close(), this.#flights.idle()])
+    const bound = new AbortController()
+    // What takes no slot has a timeout of its own, which may be much longer than a shutdown should take.
+    const late = delay(this.#options.renderTimeout, undefined, { signal: bound.signal }).catch(() => {})
+    await Promise.all([this.#options.queue.close(), Promise.race([this.#flights.idle(), late])])
+    bound.abort()
     this.#flights.close()
   }
 

@@ -551,3 +551,13 @@ t.test('each access is logged at debug and published, values never', async t => 
   t.match(logs.filter(line => line.level >= WARN), [{ name: 'post', err: { message: 'down' } }, { name: 'post' }])
   t.notMatch(JSON.stringify([logs, events]), /v1/, 'no value')
 })
+
+t.test('a fetch that never ends holds a shutdown no longer than a render may take', async t => {
+  const { app } = await startData(t, { render: { timeout: 40 } })
+  const endless = app.isr.cached('endless', async () => await new Promise<string>(() => {}), { timeout: 4000 })
+  let hasEnded = false
+  endless().catch(() => { hasEnded = true })
+  await settle()
+  await app.close()
+  t.notOk(hasEnded, 'its own timeout is still to come')
+})
