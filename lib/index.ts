@@ -2,7 +2,7 @@ import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { BuildOptions, BuildReport, Isr, IsrOptions, plugin as published, Target } from '../types/index.js'
+import type { BuildOptions, BuildReport, Isr, IsrOptions, OrderResult, plugin as published, Target } from '../types/index.js'
 import { removeExport } from './build/export.js'
 import { BuildFollower } from './build/follow.js'
 import { build } from './build/generate.js'
@@ -100,8 +100,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     get building () { return building !== null },
     dir: settings.dir,
     prerender: async (options = {}) => await prerender(options),
-    revalidate: async (target, options) => await orders.revalidate(target, options),
-    purge: async (target, options) => await orders.purge(target, options),
+    revalidate: async (target, options) => noteDurable(await orders.revalidate(target, options)),
+    purge: async (target, options) => noteDurable(await orders.purge(target, options)),
     async refresh (target: Target, { concurrency = render.concurrency } = {}) {
       await requireReady('refresh')
       if (!Number.isSafeInteger(concurrency) || concurrency < 1) throw new InvalidTarget('concurrency must be a whole number, 1 or more')
@@ -206,11 +206,17 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     log.warn({ err: error, ...names }, message)
   }
 
-  let areMarksReported = false
+  /** Troubles with marks, each said once until it is over. */
+  const markTroubles = new Set<'read' | 'write'>()
   function reportMarks (operation: 'read' | 'write', error: Error): void {
-    if (areMarksReported) return
-    areMarksReported = true
+    if (markTroubles.has(operation)) return
+    markTroubles.add(operation)
     report(error, {}, `orders could not be ${operation === 'read' ? 'read from' : 'written to'} disk; they hold in this process`)
+  }
+
+  function noteDurable (result: OrderResult): OrderResult {
+    if (!result.degraded) markTroubles.delete('write')
+    return result
   }
 }
 

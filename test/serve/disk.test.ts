@@ -261,3 +261,21 @@ t.test('an entry of a route that is gone, or of a status no longer allowed, is n
   t.equal(cacheStatus(await second.get('/page')), 'fwd=miss; stored=?0; detail=status-404')
   t.equal(errors.length, 1)
 })
+
+t.test('orders that the disk refuses are reported once per outage', async (t) => {
+  const dir = t.testdir({})
+  const { app, get, warnings } = await site(t, dir, {}, { page: counted() })
+  const marks = path.join(dir, '.isr', 'marks')
+  await get('/page')
+  const order = async (): Promise<boolean> => (await app.isr.revalidate({ path: '/page' })).degraded
+  const reports = (): number => warnings().filter(message => message.includes('orders could not be written')).length
+  for (const outage of [1, 2]) {
+    rmSync(marks, { recursive: true, force: true })
+    mkdirSync(path.dirname(marks), { recursive: true })
+    writeFileSync(marks, 'in the way')
+    t.same([await order(), await order()], [true, true])
+    t.equal(reports(), outage)
+    rmSync(marks)
+    t.equal(await order(), false, 'over')
+  }
+})
