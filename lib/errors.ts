@@ -67,3 +67,7 @@ export const BadEntry = createError<[string, Cause?]>(
   'FST_ISR_ERR_BAD_ENTRY', 'unreadable entry: %s')
 export const BadManifest = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_BAD_MANIFEST', "the manifest '%s' is not usable: %s; run the build again")
+
+// What becomes of Redis.
+export const RedisUnavailable = createError<[string, Cause?]>(
+  'FST_ISR_ERR_REDIS_UNAVAILABLE', 'Redis could not be asked: %s', 503)
