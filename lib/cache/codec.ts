@@ -26,6 +26,7 @@ interface Head {
   buildId: string
   renderedAt: number
   epoch: number
+  incarnation?: string
   windows: [ttl: number, staleWhileRevalidate: number, staleIfError: number]
   jitter: number
   tags: string[]
@@ -40,11 +41,13 @@ export function encode (entry: Entry): Buffer {
     key: entry.key,
     buildId: entry.buildId,
     renderedAt: entry.renderedAt,
-    epoch: entry.epoch,
+    // A part of it counts the orders of one process that nobody else has heard of.
+    epoch: Math.floor(entry.epoch),
+    ...(entry.incarnation === undefined ? {} : { incarnation: entry.incarnation }),
     windows: [toJson(entry.ttl), toJson(entry.staleWhileRevalidate), toJson(entry.staleIfError)],
     jitter: entry.jitter,
     tags: [...entry.tags],
-    ...(entry.older === undefined ? {} : { older: entry.older }),
+    ...(entry.older === undefined ? {} : { older: Object.fromEntries(Object.entries(entry.older).map(([tag, epoch]) => [tag, Math.floor(epoch)])) }),
     meta: entry.meta,
     hash: entry.hash,
     bodies: entry.bodies.map(body => [body.encoding, body.bytes.length])
@@ -84,6 +87,7 @@ export function decode (bytes: Buffer, expected: { key: string, buildId: string 
     buildId: head.buildId,
     renderedAt: head.renderedAt,
     epoch: head.epoch,
+    ...(head.incarnation === undefined ? {} : { incarnation: head.incarnation }),
     ttl: fromJson(head.windows[0]),
     staleWhileRevalidate: fromJson(head.windows[1]),
     staleIfError: fromJson(head.windows[2]),
@@ -120,9 +124,9 @@ function parseHead (json: Buffer): Head {
 
 function isHead (value: unknown): value is Head {
   if (!isRecord(value)) return false
-  const { key, buildId, renderedAt, epoch, windows, jitter, tags, older, meta, hash, bodies } = value
+  const { key, buildId, renderedAt, epoch, incarnation, windows, jitter, tags, older, meta, hash, bodies } = value
   return typeof key === 'string' && typeof buildId === 'string' && typeof hash === 'string' &&
-    isCount(renderedAt) && isCount(epoch) &&
+    isCount(renderedAt) && isCount(epoch) && (incarnation === undefined || typeof incarnation === 'string') &&
     typeof jitter === 'number' && jitter >= 0 && jitter <= 0.1 &&
     Array.isArray(windows) && windows.length === 3 && windows.every(seconds => typeof seconds === 'number' && (seconds >= 0 || seconds === FOREVER)) &&
     Array.isArray(tags) && tags.every(tag => typeof tag === 'string') &&

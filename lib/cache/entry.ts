@@ -19,6 +19,8 @@ export interface Entry {
   readonly renderedAt: number
   /** Logical time at which its render started. */
   readonly epoch: number
+  /** Whose logical time: that of one life of Redis. Absent when it was rendered without. */
+  readonly incarnation?: string
   /** Seconds; windows count from the end of the one before (RFC 5861). */
   readonly ttl: number
   readonly staleWhileRevalidate: number
@@ -61,9 +63,11 @@ export function epochOf ({ epoch, older }: Pick<Entry, 'epoch' | 'older'>, tag: 
   return older !== undefined && Object.hasOwn(older, tag) ? Math.min(epoch, older[tag] ?? epoch) : epoch
 }
 
-/** Newest wins between tiers and between renders: first by logical time, then by the clock. */
-export function isNewer (a: { epoch: number, renderedAt: number }, b: { epoch: number, renderedAt: number }): boolean {
-  return a.epoch !== b.epoch ? a.epoch > b.epoch : a.renderedAt > b.renderedAt
+export type Version = Pick<Entry, 'epoch' | 'incarnation' | 'renderedAt'>
+
+/** Newest wins between tiers and between renders: first by logical time, where both have the same, then by the clock. */
+export function isNewer (a: Version, b: Version): boolean {
+  return a.epoch !== b.epoch && a.incarnation === b.incarnation ? a.epoch > b.epoch : a.renderedAt > b.renderedAt
 }
 
 /** Bookkeeping per entry besides what it holds: records, header blocks, deadlines, slots in maps. Measured in test/security/limits. */
