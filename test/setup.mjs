@@ -6,7 +6,9 @@ import { accessSync, constants, readFileSync } from 'node:fs'
 // Whatever the tests start that is no npm package: its Debian package, where that puts it, and
 // the environment variable that points elsewhere.
 const programs = [
-  { name: 'chromium', path: '/usr/bin/chromium', variable: 'CHROMIUM_PATH' }
+  { name: 'chromium', path: '/usr/bin/chromium', variable: 'CHROMIUM_PATH' },
+  { name: 'redis-server', path: '/usr/bin/redis-server', variable: 'REDIS_SERVER_PATH' },
+  { name: 'openssl', path: '/usr/bin/openssl', variable: 'OPENSSL_PATH' }
 ]
 
 function isExecutable (path) {
