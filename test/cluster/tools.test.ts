@@ -1,0 +1,292 @@
+// The tools that the tests of the cluster stand on: a fault that does not happen proves nothing.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { Redis } from 'ioredis'
+import t from 'tap'
+import { killed } from '../helpers/guarded.js'
+import { startRedis } from '../helpers/redis-server.js'
+import { eventually } from '../helpers/site-build.js'
+import { startProxy, type Proxy } from '../helpers/tcp-proxy.js'
+
+interface Test {
+  teardown (fn: () => unknown): void
+}
+
+/** A client as a user would make it; its errors are the test's to look at. */
+function clientOf (t: Test, port: number, options: object = {}): Redis {
+  const client = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0, ...options })
+  client.on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  return client
+}
+
+t.test('a Redis server', async t => {
+  t.test('is killed and comes back empty, on the same port', async t => {
+    const redis = await startRedis(t)
+    const { port, pid } = redis
+    await redis.command('set', 'a', 'b')
+    t.equal(await redis.command('get', 'a'), 'b')
+
+    await redis.kill()
+    t.equal(redis.pid, null)
+    await t.rejects(redis.command('ping'), { message: 'redis-server does not run' })
+    await t.rejects(clientOf(t, port).connect(), 'nobody listens')
+
+    await redis.restart()
+    t.equal(redis.port, port)
+    t.not(redis.pid, pid)
+    t.equal(await redis.command('get', 'a'), null)
+    t.equal(await clientOf(t, port).ping(), 'PONG')
+  })
+
+  t.test('keeps its data when asked, and gets those of a snapshot back', async t => {
+    const redis = await startRedis(t)
+    await redis.command('set', 'a', 'old')
+    const snapshot = await redis.snapshot()
+    await redis.command('set', 'a', 'new')
+    await redis.restart({ empty: false })
+    t.equal(await redis.command('get', 'a'), 'new')
+    await redis.restore(snapshot)
+    t.equal(await redis.command('get', 'a'), 'old')
+    await redis.restart()
+    t.equal(await redis.command('get', 'a'), null)
+  })
+
+  t.test('frozen, it accepts and says nothing', async t => {
+    const redis = await startRedis(t)
+    const client = clientOf(t, redis.port, { commandTimeout: 100 })
+    await client.connect()
+    redis.stop()
+    await t.rejects(client.ping(), /timed out/)
+    const late = connect(redis.port, '127.0.0.1')
+    t.teardown(() => late.destroy())
+    await once(late, 'connect')
+    late.write('PING\r\n')
+    redis.cont()
+    await once(late, 'data')
+    t.equal(await client.ping(), 'PONG')
+  })
+
+  t.test('takes settings, tells about itself', async t => {
+    const redis = await startRedis(t, { conf: ['maxmemory-policy allkeys-lru'] })
+    t.same(await redis.command('config', 'get', 'maxmemory-policy'), ['maxmemory-policy', 'allkeys-lru'])
+    await redis.config('maxmemory', 2_000_000)
+    t.equal((await redis.info('memory'))['maxmemory'], '2000000')
+  })
+
+  t.test('has users', async t => {
+    const redis = await startRedis(t, { users: ['default off', 'isr on >secret ~isr:* &isr:* +@all'] })
+    await t.rejects(clientOf(t, redis.port).get('isr:a'), /NOAUTH/)
+    const client = clientOf(t, redis.port, { username: 'isr', password: 'secret' })
+    t.equal(await client.set('isr:a', '1'), 'OK')
+    await t.rejects(client.get('other'), /NOPERM/)
+    t.equal(await redis.command('get', 'isr:a'), '1')
+  })
+
+  t.test('speaks TLS', async t => {
+    const redis = await startRedis(t, { tls: true })
+    t.equal(await clientOf(t, redis.port, { tls: { ca: redis.ca } }).ping(), 'PONG')
+    await t.rejects(clientOf(t, redis.port, { tls: {} }).connect(), 'a certificate that nobody trusts')
+  })
+
+  t.test('has a replica', async t => {
+    const redis = await startRedis(t)
+    await redis.command('set', 'a', 'b')
+    const replica = await startRedis(t, { replicaOf: redis })
+    t.equal(await replica.command('get', 'a'), 'b')
+    await t.rejects(replica.command('set', 'a', 'c'), /READONLY/)
+  })
+
+  t.test('does not outlive a killed parent', async t => {
+    const helper = new URL('../helpers/redis-server.js', import.meta.url)
+    const program = `import { startRedis } from ${JSON.stringify(helper.href)}
+      const redis = await startRedis()
+      redis.stop()
+      console.log(redis.port)
+      setInterval(() => {}, 1000)`
+    const parent = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', program], { cwd: fileURLToPath(new URL('.', import.meta.url)), stdio: ['ignore', 'pipe', 'inherit'] })
+    const [chunk] = await once(parent.stdout, 'data') as [Buffer]
+    const port = Number(chunk)
+    t.ok(await accepts(port), 'a frozen server')
+    await killed(parent)
+    await eventually('the server is gone', async () => !await accepts(port))
+  })
+})
+
+async function accepts (port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  return await once(socket, 'connect').then(() => true, () => false).finally(() => socket.destroy())
+}
+
+/** A server that sends back what it gets, and one connection to it through a proxy. */
+async function startEcho (t: Test): Promise<{ proxy: Proxy, open: () => Promise<Line>, accepted: Socket[] }> {
+  const accepted: Socket[] = []
+  const server = createServer(socket => {
+    accepted.push(socket)
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  })
+  t.teardown(() => { server.close() })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const proxy = await startProxy(t, { port: (server.address() as AddressInfo).port })
+  return { proxy, accepted, open: async () => await openLine(t, proxy.port) }
+}
+
+interface Line {
+  /** Everything received. */
+  readonly text: string
+  readonly end: 'open' | 'end' | 'ECONNRESET'
+  send (text: string): void
+  close (): void
+}
+
+async function openLine (t: Test, port: number): Promise<Line> {
+  const socket = connect(port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  const line = { text: '', end: 'open' as Line['end'], send: (text: string) => { socket.write(text) }, close: () => { socket.end() } }
+  socket.on('data', (chunk: Buffer) => { line.text += chunk.toString() })
+  socket.on('end', () => { line.end = 'end' })
+  await once(socket, 'connect')
+  socket.on('error', (error: NodeJS.ErrnoException) => { line.end = error.code as Line['end'] })
+  return line
+}
+
+async function heard (line: Line, text: string): Promise<void> {
+  await eventually(`${JSON.stringify(text)} is heard, not ${JSON.stringify(line.text.slice(0, 100))}`, () => line.text === text)
+}
+
+t.test('a proxy', async t => {
+  t.test('passes on, both ways and to the end, and counts', async t => {
+    const { proxy, open, accepted } = await startEcho(t)
+    const line = await open()
+    line.send('hello')
+    await heard(line, 'hello')
+    line.close()
+    await eventually('the end comes back', () => line.end === 'end')
+    await eventually('the connection is over', () => proxy.counts.open === 0)
+    t.match(proxy.counts, { connections: 1, bytes: { toServer: 5, toClient: 5 }, lost: { toServer: 0, toClient: 0 } })
+
+    const reset = await open()
+    reset.send('x')
+    await heard(reset, 'x')
+    accepted[1]?.resetAndDestroy()
+    await eventually('a reset is passed on', () => reset.end === 'ECONNRESET')
+  })
+
+  t.test('reaches a Unix socket, and a client of Redis notices nothing', async t => {
+    const redis = await startRedis(t)
+    const proxy = await startProxy(t, { path: redis.socket })
+    const client = clientOf(t, proxy.port)
+    const long = 'x'.repeat(1_000_000)
+    await client.set('a', long)
+    t.equal(await client.get('a'), long)
+    await client.quit()
+    await eventually('the connection is over', () => proxy.counts.open === 0)
+  })
+
+  t.test('tells a client when nobody is behind it', async t => {
+    const redis = await startRedis(t)
+    const proxy = await startProxy(t, redis)
+    await redis.kill()
+    await t.rejects(clientOf(t, proxy.port).connect())
+    await redis.restart()
+    t.equal(await clientOf(t, proxy.port).ping(), 'PONG')
+  })
+
+  t.test('delays, and keeps the order', async t => {
+    const { proxy, open } = await startEcho(t)
+    const line = await open()
+    proxy.delay(100)
+    const startedAt = performance.now()
+    line.send('a')
+    await eventually('the first byte has arrived at the proxy', () => proxy.counts.bytes.toServer === 1)
+    proxy.delay(0, 'toServer')
+    proxy.delay(50, 'toClient')
+    line.send('b')
+    await heard(line, 'ab')
+    t.ok(performance.now() - startedAt >= 145, `after ${performance.now() - startedAt} ms`)
+
+    proxy.delay(Infinity, 'toClient')
+    line.send('c')
+    await eventually('the server has answered', () => proxy.counts.bytes.toServer === 3)
+    proxy.delay(0)
+    line.send('d')
+    await eventually('the server has answered', () => proxy.counts.bytes.toServer === 4)
+    t.equal(line.text, 'ab')
+    await proxy.heal()
+    await heard(line, 'abcd')
+    t.equal(line.end, 'open')
+  })
+
+  t.test('cuts, and refuses until it is healed', async t => {
+    const { proxy, open } = await startEcho(t)
+    const line = await open()
+    line.send('a')
+    await heard(line, 'a')
+    await proxy.cut()
+    await eventually('the client is told', () => line.end === 'ECONNRESET')
+    t.equal(proxy.counts.open, 0)
+    await t.rejects(open(), { code: 'ECONNREFUSED' })
+    await proxy.heal()
+    const next = await open()
+    next.send('b')
+    await heard(next, 'b')
+    proxy.reset()
+    await eventually('the client is told', () => next.end === 'ECONNRESET')
+    const last = await open()
+    last.send('c')
+    await heard(last, 'c')
+  })
+
+  t.test('is a black hole, where neither bytes nor ends get through', async t => {
+    const { proxy, open, accepted } = await startEcho(t)
+    const line = await open()
+    const idle = await open()
+    const leaving = await open()
+    await eventually('all have reached the server', () => accepted.length === 3)
+    proxy.blackhole()
+    line.send('lost')
+    accepted[0]?.write('lost too')
+    leaving.close()
+    const late = await open()
+    late.send('unheard')
+    await eventually('the bytes are swallowed', () => proxy.counts.lost.toServer === 11 && proxy.counts.lost.toClient === 8)
+    t.same([line.text, late.text, line.end, late.end, leaving.end], ['', '', 'open', 'open', 'open'])
+    t.equal(accepted.length, 3)
+    t.notOk(accepted[2]?.readableEnded)
+
+    await proxy.heal()
+    await eventually('who has lost something is told', () => [line, late].every(({ end }) => end === 'ECONNRESET'))
+    idle.send('i')
+    await heard(idle, 'i')
+  })
+
+  t.test('forgets connections, which then stay silent for ever', async t => {
+    const { proxy, open } = await startEcho(t)
+    const line = await open()
+    proxy.blackhole()
+    await proxy.heal({ forget: true })
+    line.send('lost')
+    const next = await open()
+    next.send('n')
+    await heard(next, 'n')
+    await eventually('the bytes are swallowed', () => proxy.counts.lost.toServer === 4)
+    t.same([line.text, line.end], ['', 'open'])
+  })
+
+  t.test('drops one direction only', async t => {
+    const redis = await startRedis(t)
+    const proxy = await startProxy(t, redis)
+    const client = clientOf(t, proxy.port)
+    await client.connect()
+    proxy.drop('toClient')
+    const answer = client.set('a', 'done')
+    const refused = t.rejects(answer)
+    await eventually('the command has arrived', async () => await redis.command('get', 'a') === 'done')
+    await proxy.heal()
+    await refused
+  })
+})
