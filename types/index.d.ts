@@ -472,6 +472,61 @@ export interface RouteInfo {
   policy: Readonly<RoutePolicy>
 }
 
+// ── shared tier ─────────────────────────────────────────────────────────────
+
+/**
+ * A place where several instances share what they have rendered: an object
+ * store, a database, a key-value store. It keeps bytes under a name and looks
+ * at their versions; what the bytes mean is none of its business.
+ * `fastify-isr/test` has the test that every tier must pass.
+ */
+export interface IsrTier {
+  /** For logs and events, e.g. `s3`. */
+  readonly name: string
+  /** False while it would be asked in vain: nothing is asked then. */
+  readonly isUp?: boolean
+  /**
+   * What was stored last under this name, whole, or null. Something larger
+   * than `maxBytes` is as good as nothing, and should not be loaded. Rejects
+   * when the tier can't be asked.
+   */
+  get (name: string, options: { maxBytes: number }): Promise<Buffer | null>
+  /**
+   * Stores the record unless something newer is there, in one step: of many
+   * writers the newest wins, whatever their order. Resolves with whether it
+   * was stored.
+   */
+  set (name: string, record: IsrTierRecord): Promise<boolean>
+  /** Removes what is there unless that is newer than `version`. Resolves with whether nothing is there any more. */
+  delete (name: string, version: IsrTierVersion): Promise<boolean>
+  /** Called once, when the app closes; nothing is asked after it. */
+  close? (): Promise<void>
+}
+
+/** Names are of the form `<build id>/<64 hex digits>`: letters, digits, dots, dashes, underscores and slashes, at most 200. */
+export interface IsrTierRecord {
+  readonly bytes: Buffer
+  readonly version: IsrTierVersion
+  /** Seconds after which nobody needs it, more than 0 and finite. */
+  readonly maxAge: number
+}
+
+/**
+ * What replaces what. Within an incarnation the higher epoch is newer, and of
+ * equal epochs the later `renderedAt`. Between two incarnations nothing can be
+ * compared, and what is being written (or deleted) counts as the newer one,
+ * but a version without incarnation (`''`) is older than every version that
+ * has one. Equal versions are neither newer: the record is replaced.
+ */
+export interface IsrTierVersion {
+  /** Whose epochs these are; `''` when nobody shared them. At most 200 printable ASCII characters. */
+  readonly incarnation: string
+  /** A whole number, 0 or more, at most 2^53 - 1. */
+  readonly epoch: number
+  /** Milliseconds since 1970. */
+  readonly renderedAt: number
+}
+
 // ── decorators ──────────────────────────────────────────────────────────────
 
 export interface Isr {

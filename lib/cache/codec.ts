@@ -15,6 +15,9 @@ const VERSION = 1
 const PREFIX = MAGIC.length + 1 + 4
 const CHECKSUM = 32
 
+/** Nothing larger is read as an entry, whatever it claims to be. */
+export const MAX_ENTRY_BYTES = 256 * 1024 * 1024
+
 /** Content codings (RFC 9110 section 8.4.1), several of them divided by commas: nothing that could end a header. */
 const ENCODING = /^[\w!#$%&'*+.^`|~-]+(?:, *[\w!#$%&'*+.^`|~-]+)*$/
 

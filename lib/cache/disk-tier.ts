@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import { BadEntry } from '../errors.js'
-import { decode, encode } from './codec.js'
+import { decode, encode, MAX_ENTRY_BYTES } from './codec.js'
 import { isNewer, type Entry } from './entry.js'
 
 export interface DiskTierOptions {
@@ -18,8 +18,6 @@ export interface DiskTierOptions {
   onWorking: (operation: 'read' | 'write' | 'delete' | 'scan') => void
 }
 
-/** No entry file is read beyond this, whatever it claims to be. */
-const MAX_FILE_BYTES = 256 * 1024 * 1024
 const NAME = /^[0-9a-f]{64}$/
 const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f]+\.tmp$/
 /** A temporary file older than this was left by a process that died (milliseconds). */
@@ -239,7 +237,7 @@ export class DiskTier {
     try {
       const facts = await file.stat()
       if (!facts.isFile()) throw new BadEntry('not a regular file')
-      if (facts.size > MAX_FILE_BYTES) throw new BadEntry('too large')
+      if (facts.size > MAX_ENTRY_BYTES) throw new BadEntry('too large')
       return await file.readFile()
     } finally {
       await file.close()

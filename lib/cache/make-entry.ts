@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
+import type { Moment } from '../cluster/coordinator.js'
 import type { EncodedBody, Entry } from './entry.js'
 import type { Draft } from './source.js'
 
 export interface EntryFacts {
   key: string
   buildId: string
-  epoch: number
+  start: Moment
   /** Of what it was made of, by tag. */
   older: Readonly<Record<string, number>> | null
   renderedAt: number
@@ -15,11 +16,13 @@ export interface EntryFacts {
 }
 
 /** Turns a draft into an entry; one way for visitors, regeneration and builds. */
-export async function makeEntry (draft: Draft, { old, older, ...facts }: EntryFacts): Promise<{ entry: Entry, isRenewed: boolean }> {
+export async function makeEntry (draft: Draft, { old, older, start: { epoch, incarnation }, ...facts }: EntryFacts): Promise<{ entry: Entry, isRenewed: boolean }> {
   const hash = createHash('sha256').update(draft.body).digest('base64url')
   const isRenewed = old !== null && old.hash === hash && sameJson(old.meta, draft.meta) && sameJson(old.tags, draft.tags)
   const entry: Entry = {
     ...facts,
+    epoch,
+    ...(incarnation === undefined ? {} : { incarnation }),
     ...(older === null ? {} : { older }),
     ttl: draft.ttl,
     staleWhileRevalidate: draft.staleWhileRevalidate,
@@ -35,13 +38,16 @@ export async function makeEntry (draft: Draft, { old, older, ...facts }: EntryFa
 /** More than this of somebody else's memory is not kept alive for a body. */
 const SPARE = 128
 
-/** A slice holds all that it was cut from: a pool of Node's, or the output chunk of a compressor. */
-function ownBytes (body: EncodedBody): EncodedBody {
-  const { encoding, bytes } = body
-  if (bytes.buffer.byteLength - bytes.length <= SPARE) return body
+function ownBytes ({ encoding, bytes }: EncodedBody): EncodedBody {
+  return { encoding, bytes: owned(bytes) }
+}
+
+/** A slice holds all that it was cut from: a pool of Node's, the output chunk of a compressor, what came over a socket. */
+export function owned (bytes: Buffer): Buffer {
+  if (bytes.buffer.byteLength - bytes.length <= SPARE) return bytes
   const own = Buffer.allocUnsafeSlow(bytes.length)
   bytes.copy(own)
-  return { encoding, bytes: own }
+  return own
 }
 
 function sameJson (a: unknown, b: unknown): boolean {
