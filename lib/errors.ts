@@ -59,6 +59,8 @@ export const RenderStatus = createError<[string, number]>(
   'FST_ISR_ERR_RENDER_STATUS', 'rendering %s answered with status %d', 500, Error, false)
 export const RenderFailed = createError<[string, Cause?]>(
   'FST_ISR_ERR_RENDER_FAILED', 'rendering %s failed: the answer broke off before its end')
+export const RenderFailedElsewhere = createError<[string, string]>(
+  'FST_ISR_ERR_RENDER_FAILED_ELSEWHERE', 'rendering %s failed on another instance moments ago: %s', 503)
 export const Closing = createError<[string]>(
   'FST_ISR_ERR_CLOSING', 'the app is closing: %s is not rendered', 503)
 

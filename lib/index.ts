@@ -151,7 +151,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
     })
     if (isDiskOn) {
-      await coordinator.start(mark => { cache.mark(mark) })
+      await coordinator.start(cache)
       await follower.check()
       if (served.buildId === null) served.begin()
       heartbeat = setInterval(() => {
@@ -159,7 +159,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
         void coordinator.catchUp()
       }, HEARTBEAT)
       heartbeat.unref()
-    } else await coordinator.start(mark => { cache.mark(mark) })
+    } else await coordinator.start(cache)
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })

@@ -1,5 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { BuildReport, RenderReason } from '../types/index.js'
+import type { BuildReport, RenderReason, TierName } from '../types/index.js'
 
 /** What each channel carries. All durations are milliseconds. */
 export interface IsrEvents {
@@ -8,7 +8,7 @@ export interface IsrEvents {
   /** A render ended, whoever asked for it. */
   render: { key: string, path: string, route: string, reason: RenderReason, outcome: RenderOutcome, detail?: string, durationMs: number, queuedMs: number, error?: Error }
   /** A request of a prerender route was answered, or handed to the live handler (`bypass`, `unstorable`). */
-  serve: { key: string | null, path: string, outcome: ServeOutcome, source: 'memory' | 'disk' | 'render' | 'live', detail?: string, durationMs: number }
+  serve: { key: string | null, path: string, outcome: ServeOutcome, source: TierName | 'render' | 'live', detail?: string, durationMs: number }
   /** An older page was rendered again. */
   regenerate: { key: string, path: string, reason: RenderReason, outcome: RenderOutcome | 'renewed', durationMs: number, error?: Error }
   /** A datum was asked for. Values never appear. */
@@ -18,7 +18,7 @@ export interface IsrEvents {
   /** Pages were ordered stale (`soft`) or gone (`hard`). */
   invalidate: { kind: 'soft' | 'hard', tags: string[], epoch: number, matched: number }
   /** A tier refused to read or write; the page was served without it. */
-  'tier-error': { tier: 'memory' | 'disk', operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error }
+  'tier-error': { tier: TierName, operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error }
   /** Anything else that went wrong and that no visitor saw. */
   error: { error: Error, path?: string, route?: string }
 }

@@ -212,11 +212,14 @@ export type TargetItem =
 export type Target = TargetItem | readonly TargetItem[]
 
 export interface OrderResult {
-  /** The logical time of the order. */
-  epoch: number
+  /** The logical time of the order; null when Redis could not be asked. */
+  epoch: number | null
   /** Pages known to this instance that the order concerns. */
   matched: number
-  /** The order could not be made durable (the disk refused); it holds in this process. */
+  /**
+   * The order is no acknowledgement: Redis or the disk refused it. It holds in
+   * this process, and is given to Redis as soon as that can be asked.
+   */
   degraded: boolean
 }
 
@@ -406,6 +409,9 @@ export type DataHook = (request: FastifyRequest, reply: FastifyReply) => Promise
 
 // ── looking in ──────────────────────────────────────────────────────────────
 
+/** Where an entry was found. A shared tier of your own goes by its own name. */
+export type TierName = 'memory' | 'disk' | 'redis' | (string & {})
+
 export type EntryState = 'fresh' | 'stale' | 'stale-if-error' | 'expired'
 
 /** A stored entry, without its body. */
@@ -425,7 +431,7 @@ export interface EntryInfo {
   tags: string[]
   bytes: number
   encodings: Partial<Record<string, number>>
-  tier: 'memory' | 'disk'
+  tier: TierName
 }
 
 export interface Inspection {
@@ -438,7 +444,7 @@ export interface Inspection {
   state: EntryState | null
   /** Seconds. */
   age: number | null
-  tier: 'memory' | 'disk' | null
+  tier: TierName | null
   tags: string[]
   /** All that is known of what is stored. */
   entry: EntryInfo | null
@@ -478,6 +484,9 @@ export interface RouteInfo {
  * A place where several instances share what they have rendered: an object
  * store, a database, a key-value store. It keeps bytes under a name and looks
  * at their versions; what the bytes mean is none of its business.
+ * Names are of the form `<build id>/<64 hex digits>`: letters, digits, dots,
+ * dashes, underscores and one slash, at most 200 characters.
+ *
  * `fastify-isr/test` has the test that every tier must pass.
  */
 export interface IsrTier {
@@ -503,7 +512,6 @@ export interface IsrTier {
   close? (): Promise<void>
 }
 
-/** Names are of the form `<build id>/<64 hex digits>`: letters, digits, dots, dashes, underscores and slashes, at most 200. */
 export interface IsrTierRecord {
   readonly bytes: Buffer
   readonly version: IsrTierVersion
@@ -523,7 +531,7 @@ export interface IsrTierVersion {
   readonly incarnation: string
   /** A whole number, 0 or more, at most 2^53 - 1. */
   readonly epoch: number
-  /** Milliseconds since 1970. */
+  /** Whole milliseconds since 1970. */
   readonly renderedAt: number
 }
 

@@ -191,7 +191,7 @@ async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue, st
 /** Null also for a page that was purged: it must not come back. */
 async function previousEntry ({ context, stage }: Run, key: string): Promise<Entry | null> {
   const entry = await stage.previousEntry(key)
-  return entry === null || context.cache.marks.judge(entry).kind === 'hard' ? null : entry
+  return entry === null || context.cache.marks().judge(entry).kind === 'hard' ? null : entry
 }
 
 function isSamePage (a: Entry, b: Entry): boolean {

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Coordinator, Mark } from '../cluster/coordinator.js'
-import { Closing, RenderTimeout } from '../errors.js'
+import type { Coordinator, Floor, Lease, LeaseEnd, Listener, Mark, Moment, RenderedAt, Turn } from '../cluster/coordinator.js'
+import { Closing, RenderFailedElsewhere, RenderTimeout } from '../errors.js'
 import type { DiskTier } from './disk-tier.js'
-import { stateAt, type Entry } from './entry.js'
+import { isNewer, stateAt, type Entry } from './entry.js'
 import { Flights, type Alone, type Flight, type FlightPlan, type Landing } from './flights.js'
 import { makeEntry } from './make-entry.js'
 import type { Marks } from './marks.js'
 import type { MemoryTier } from './memory-tier.js'
 import type { RenderQueue } from './render-queue.js'
 import { BACKOFF_FIRST, Setbacks } from './setbacks.js'
+import type { SharedTier } from './shared-tier.js'
 import type { Answer, Draft, Held, Outcome, Reason, RenderReport, Source } from './source.js'
 import { Tiers } from './tiers.js'
 import { dependingOn, olderThan } from './used.js'
@@ -19,12 +20,14 @@ export interface CacheOptions<View> {
   maxBytes: number
   queue: RenderQueue
   coordinator: Coordinator
+  /** Where all instances find pages, if there are others. */
+  shared?: SharedTier | null
   clock: () => number
   /** Milliseconds for queue and render together. */
   renderTimeout: number
   /** Makes what serving needs, once, when an entry enters memory. Throws for an entry that can't be served. */
   prepare: (entry: Entry) => View
-  /** An entry on disk that can't be served. */
+  /** A stored entry that can't be served. */
   onError: (key: string, error: Error) => void
 }
 
@@ -37,25 +40,51 @@ interface Render<View> {
   readonly reason: Reason
   readonly buildId: string
   readonly old: Held<View> | null
+  /** How often it has failed in a row, wherever. */
+  failures: number
+  /** What others are to know of it. */
+  end: LeaseEnd | Promise<LeaseEnd>
   report (outcome: RenderReport['outcome'], more?: { detail?: string, error?: Error }): void
 }
+
+/** A render that may begin. */
+interface Clearance {
+  readonly type: 'cleared'
+  readonly start: Moment
+  readonly failures: number
+  readonly lease: Lease | null
+  /** Frees its slot. */
+  release (): void
+}
+
+const NOTHING: LeaseEnd = Object.freeze({ kind: 'nothing' })
 
 /**
  * The engine: finds an entry, judges it, and sees to it that a missing or old
  * one is rendered once. Knows tiers, freshness and marks; knows no HTTP.
  */
-export class Cache<View, R> {
+export class Cache<View, R> implements Listener {
   readonly counts = { started: 0, stored: 0, renewed: 0, unstorable: 0, failed: 0 }
   readonly #options: CacheOptions<View>
   readonly #tiers: Tiers<View>
   readonly #flights: Flights<View, R>
   readonly #setbacks: Setbacks<R>
-  #isClosing = false
+  /** Leases that are given back. */
+  readonly #ending = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
 
   constructor (options: CacheOptions<View>) {
-    const { maxBytes, clock, coordinator, prepare, onError, queue } = options
+    const { maxBytes, clock, coordinator, shared = null, prepare, onError, queue } = options
     this.#options = options
-    this.#tiers = new Tiers({ maxBytes, clock, epoch: () => coordinator.now(), prepare, onError })
+    this.#tiers = new Tiers({
+      maxBytes,
+      clock,
+      shared,
+      now: () => coordinator.now(),
+      observe: moment => { coordinator.observe(moment) },
+      prepare,
+      onError
+    })
     this.#flights = new Flights(queue)
     this.#setbacks = new Setbacks(clock)
   }
@@ -72,8 +101,13 @@ export class Cache<View, R> {
     return this.#tiers.memory
   }
 
-  get marks (): Marks {
+  /** The marks in force. */
+  marks (): Marks {
     return this.#tiers.marks
+  }
+
+  get #isClosing (): boolean {
+    return this.#closing.signal.aborted
   }
 
   /** Pages of another build take over, all at once. */
@@ -87,7 +121,12 @@ export class Cache<View, R> {
     return this.#tiers.memory.get(key)
   }
 
-  /** From memory or disk, whatever its state; null when purged or not there. */
+  /** What was found in memory is used: if another instance has something newer, that is asked for behind. */
+  wake (held: Held<View>): void {
+    if (this.#tiers.wake(held)) void this.#tiers.reconcile(held.entry.key)
+  }
+
+  /** From the nearest tier, whatever its state; null when purged or not there. */
   load (key: string): Held<View> | null | Promise<Held<View> | null> {
     return this.#tiers.load(key)
   }
@@ -103,6 +142,7 @@ export class Cache<View, R> {
     const isNewWanted = source.isShared === true && this.#flights.isInside
     for (let overtaken = 0; ; overtaken++) {
       const loaded = await this.#tiers.load(source.key)
+      if (loaded !== null) this.wake(loaded)
       const old = loaded === null ? null : this.#tiers.judge(loaded)
       const state = old === null ? 'expired' : stateAt(old, this.#options.clock())
       if (old !== null && (state === 'fresh' || (state === 'stale' && !isNewWanted))) {
@@ -118,7 +158,7 @@ export class Cache<View, R> {
         const refused = this.#answer({ type: 'failed', error: circle, response: null }, { source, old, usable, isLeader: false })
         if (refused !== null) return this.#noted(source, refused)
       }
-      const { flight, isLeader } = this.#join(source, reasonFor(old), { priority: 'visitor', since: 0 })
+      const { flight, isLeader } = this.#join(source, reasonFor(old), { priority: 'visitor', isForced: false, isReconciled: loaded === null && this.#tiers.isShared })
       const landing = await this.#flights.land(flight)
       const answer = this.#answer(landing, { source, old, usable, isLeader })
       if (answer !== null) return this.#noted(source, answer)
@@ -138,18 +178,17 @@ export class Cache<View, R> {
 
   /** Renders an old entry again, behind. At most one at a time per key, none during back-off. */
   regenerate (source: Source<R>, old: Held<View>): void {
-    if (this.#isClosing || this.#joinable(source, 0) !== undefined) return
-    if (this.#setbacks.failure(source.key) !== null || this.#setbacks.unstorable(source.key) !== null) return
-    this.#flights.startBehind(source.key, { since: 0, priority: 'background' }, flight => this.#fly(flight, source, reasonFor(old)))
+    if (this.#isClosing || this.#joinable(source) !== undefined) return
+    if (this.#setbacks.failure(source.key) !== null || this.#setbacks.unstorable(source.key) !== null || this.#setbacks.isElsewhere(source.key)) return
+    this.#flights.startBehind(source.key, { isForced: false, priority: 'background', isReconciled: false }, flight => this.#fly(flight, source, reasonFor(old)))
   }
 
   /** Renders now, whatever stands; joins only a render that begins after this call. */
   async refresh (source: Source<R>): Promise<Landing<View, R>> {
     const circle = this.#flights.circle(source.key)
     if (circle !== null) return { type: 'failed', error: circle, response: null }
-    const since = this.#options.coordinator.now() + 1
     this.#setbacks.forgive(source.key)
-    return await this.#flights.land(this.#join(source, 'refresh', { priority: 'background', since }).flight)
+    return await this.#flights.land(this.#join(source, 'refresh', { priority: 'background', isForced: true, isReconciled: true }).flight)
   }
 
   /** Renders for this call alone and keeps nothing: not the page, not a failure. */
@@ -161,6 +200,28 @@ export class Cache<View, R> {
   mark (mark: Mark): void {
     this.#tiers.mark(mark)
     this.#setbacks.forgiveTagged(mark.tag)
+  }
+
+  floor (floor: Floor): void {
+    this.#tiers.raise(floor)
+  }
+
+  begin (incarnation: string): void {
+    this.#tiers.begin(incarnation)
+  }
+
+  refreshed (key: string, buildId: string, version: RenderedAt): void {
+    if (buildId !== this.buildId) return
+    this.#setbacks.forgive(key)
+    this.#tiers.supersede(key, version)
+  }
+
+  dropped (key: string, buildId: string, version: Moment): void {
+    if (buildId !== this.buildId) return
+    this.#setbacks.forgive(key)
+    const held = this.memory.peek(key)
+    const isNewerHere = held !== undefined && held.entry.incarnation === version.incarnation && held.entry.epoch > version.epoch
+    if (!isNewerHere) this.drop(key)
   }
 
   /** What a look at a missing key should know: a failure or a refusal of the last seconds. */
@@ -188,23 +249,23 @@ export class Cache<View, R> {
 
   /** No new renders; resolves when the running ones have ended, or have had the time that a render has. */
   async close (): Promise<void> {
-    this.#isClosing = true
+    this.#closing.abort()
     const bound = new AbortController()
     // What takes no slot has a timeout of its own, which may be much longer than a shutdown should take.
     const late = delay(this.#options.renderTimeout, undefined, { signal: bound.signal }).catch(() => {})
     await Promise.all([this.#options.queue.close(), Promise.race([this.#flights.idle(), late])])
+    await Promise.race([Promise.all(this.#ending), late])
     bound.abort()
     this.#flights.close()
   }
 
-  /** The newest flight that knows every mark that concerns the source. */
-  #joinable (source: Source<R>, since: number): Flight<View, R> | undefined {
-    return this.#flights.find(source.key, epoch =>
-      epoch >= since && this.#tiers.marks.judge({ epoch, tags: source.tags }).kind === 'none')
+  /** The newest flight that knows every mark that concerns the source, or that has not begun. */
+  #joinable ({ key, tags }: Source<R>, isForced = false): Flight<View, R> | undefined {
+    return this.#flights.find(key, ({ epoch, incarnation }) => !isForced && this.#tiers.marks.judge({ epoch, incarnation, tags }).kind === 'none')
   }
 
   #join (source: Source<R>, reason: Reason, plan: FlightPlan): { flight: Flight<View, R>, isLeader: boolean } {
-    const joined = this.#joinable(source, plan.since)
+    const joined = this.#joinable(source, plan.isForced)
     if (joined === undefined) return { flight: this.#flights.start(source.key, plan, flight => this.#fly(flight, source, reason)), isLeader: true }
     this.#flights.join(joined, plan)
     return { flight: joined, isLeader: false }
@@ -212,31 +273,21 @@ export class Cache<View, R> {
 
   /** One render, from its place in the queue to what becomes of it. */
   async #fly (flight: Flight<View, R>, source: Source<R>, reason: Reason): Promise<Landing<View, R>> {
-    const { clock, coordinator } = this.#options
     const { alone } = flight
     const { timeoutMs, makeError } = source.limits ?? this.#limits(source.key)
     const controller = new AbortController()
     const timer = setTimeout(() => { controller.abort(makeError()) }, timeoutMs)
-    const queue = alone?.queue ?? this.#options.queue
     const times = { queued: performance.now(), started: performance.now() }
-    // Within a render there is no second slot to wait for.
-    const { isInside } = this.#flights
     const buildId = alone?.buildId ?? this.buildId
-    const old = alone === null ? this.memory.peek(source.key) ?? await this.#tiers.load(source.key) : null
-    const render: Render<View> = { reason, buildId, old, report: (outcome, more) => { this.#report(source, render, times, outcome, more) } }
-    let release = (): void => {}
+    const old = alone === null ? this.memory.peek(source.key) ?? await this.#tiers.find(source.key) : null
+    const render: Render<View> = { reason, buildId, old, failures: 0, end: NOTHING, report: (outcome, more) => { this.#report(source, render, times, outcome, more) } }
+    let clearance: Clearance | null = null
     try {
-      if (source.limits === undefined && !isInside && !flight.isUrgent) release = await queue.acquire(source.key, flight.priority, controller.signal)
-      if (source.limits === undefined && this.#isClosing) throw new Closing(source.key)
-      // What stands may have taken long to load.
-      controller.signal.throwIfAborted()
-      // Looked at again: somebody may have rendered it while this one waited.
-      const standing = this.memory.peek(source.key)
-      if (standing !== undefined && stateAt(standing, clock()) === 'fresh' && standing.entry.epoch >= flight.since) {
-        return { type: 'held', held: standing, report: 'renewed' }
-      }
+      const cleared = await this.#clear(flight, source, render, controller.signal)
+      if (cleared.type !== 'cleared') return cleared
+      clearance = cleared
+      render.failures = cleared.failures
       times.started = performance.now()
-      flight.epoch = coordinator.now()
       this.counts.started++
       const outcome = await orAbort(this.#flights.run(flight, () => source.render({ reason, signal: controller.signal, old: render.old?.entry ?? null })), controller.signal)
       return await this.#land(source, flight, outcome, render)
@@ -244,8 +295,91 @@ export class Cache<View, R> {
       return this.#fail(source, flight, { error: error as Error }, render)
     } finally {
       clearTimeout(timer)
-      release()
+      clearance?.release()
+      if (clearance?.lease != null) this.#giveBack(clearance.lease, render.end)
     }
+  }
+
+  /** Waits for a slot and for the right to render, unless somebody else has rendered it by then. */
+  async #clear (flight: Flight<View, R>, source: Source<R>, { old }: Render<View>, signal: AbortSignal): Promise<Clearance | Landing<View, R>> {
+    const { coordinator } = this.#options
+    const { key } = source
+    const queue = flight.alone?.queue ?? this.#options.queue
+    // Within a render there is no second slot to wait for.
+    const { isInside } = this.#flights
+    for (let isSureToRender = false; ;) {
+      const needsSlot = source.limits === undefined && !isInside && !flight.isUrgent
+      const release = needsSlot ? await queue.acquire(key, flight.priority, signal) : () => {}
+      let lease: Lease | null = null
+      try {
+        if (source.limits === undefined && this.#isClosing) throw new Closing(key)
+        // What stands may have taken long to load.
+        signal.throwIfAborted()
+        // Looked at again: somebody may have rendered it while this one waited.
+        const standing = this.memory.peek(key)
+        if (standing !== undefined && !flight.isForced && stateAt(standing, this.#options.clock()) === 'fresh') return this.#adopt(standing, release)
+        const turn = await this.#turn(flight, source, old, isSureToRender)
+        if (turn.kind === 'granted') {
+          lease = turn.lease
+          if (lease !== null && !flight.isReconciled && !flight.isForced && !isSureToRender) {
+            const newer = await this.#tiers.reconcile(key)
+            if (this.#isUsable(newer, old)) {
+              this.#giveBack(lease, NOTHING)
+              return this.#adopt(newer, release)
+            }
+          }
+          signal.throwIfAborted()
+          flight.start = turn.start
+          return { type: 'cleared', start: turn.start, failures: turn.failures, lease, release }
+        }
+        release()
+        if (turn.kind === 'failed') {
+          const error = new RenderFailedElsewhere(key, turn.reason)
+          this.#setbacks.noteFailureElsewhere(key, source.tags, { count: turn.failures, error, forMs: turn.retryAfterMs })
+          return { type: 'failed', error, response: null }
+        }
+        if (turn.kind === 'elsewhere') {
+          if (flight.priority === 'background' && !flight.isForced && old !== null) {
+            this.#setbacks.noteElsewhere(key, source.tags, turn.retryAfterMs)
+            return { type: 'held', held: old, report: 'left' }
+          }
+          await coordinator.ended(key, turn.retryAfterMs, AbortSignal.any([signal, this.#closing.signal]))
+        }
+        const newer = await this.#tiers.reconcile(key)
+        if (!flight.isForced && this.#isUsable(newer, old)) return this.#adopt(newer, () => {})
+        // What is said to be there can't be used.
+        if (turn.kind === 'done') isSureToRender = true
+      } catch (error) {
+        release()
+        if (lease !== null) this.#giveBack(lease, NOTHING)
+        throw error
+      }
+    }
+  }
+
+  #turn ({ alone, isForced }: Flight<View, R>, { key, tags }: Source<R>, old: Held<View> | null, isSureToRender: boolean): Turn | Promise<Turn> {
+    const { coordinator } = this.#options
+    if (alone !== null) return { kind: 'granted', start: coordinator.now(), failures: 0, lease: null }
+    const marked = this.marks().newest(old === null ? tags : [...tags, ...old.entry.tags])
+    return coordinator.turn({ key, buildId: this.buildId, known: old?.entry ?? null, marked, isForced: isForced || isSureToRender })
+  }
+
+  /** Somebody else's page is as good as one rendered now. */
+  #isUsable (held: Held<View> | null, old: Held<View> | null): held is Held<View> {
+    if (held === null || held.isMarked) return false
+    const state = stateAt(held, this.#options.clock())
+    return state === 'fresh' || (state === 'stale' && (old === null || isNewer(held.entry, old.entry)))
+  }
+
+  #adopt (held: Held<View>, release: () => void): Landing<View, R> {
+    release()
+    return { type: 'held', held, report: 'adopted' }
+  }
+
+  /** Behind: nobody waits for what others are to know. */
+  #giveBack (lease: Lease, end: LeaseEnd | Promise<LeaseEnd>): void {
+    const ending = Promise.resolve(end).then(async end => { await lease.release(end) }).finally(() => { this.#ending.delete(ending) })
+    this.#ending.add(ending)
   }
 
   #limits (key: string): NonNullable<Source<R>['limits']> {
@@ -256,23 +390,24 @@ export class Cache<View, R> {
   async #land (source: Source<R>, flight: Flight<View, R>, outcome: Outcome<R>, render: Render<View>): Promise<Landing<View, R>> {
     if (outcome.type === 'failure') return this.#fail(source, flight, outcome, render)
     if (outcome.type === 'unstorable') {
-      if (flight.alone === null) await this.#refuse(source, outcome.reason, { epoch: flight.epoch ?? 0, buildId: render.buildId })
+      if (flight.alone === null) await this.#refuse(source, outcome.reason, flight.start ?? this.#options.coordinator.now(), render)
       render.report('unstorable', { detail: outcome.reason })
       return outcome
     }
-    const { held, isRenewed } = await this.#store(source, flight, outcome.draft, render.buildId)
+    const { held, isRenewed } = await this.#store(source, flight, outcome.draft, render)
     const report = isRenewed ? 'renewed' : 'stored'
     render.report(report)
     return { type: 'held', held, report }
   }
 
-  async #store ({ key, jitter = false, isPersistent = true }: Source<R>, { alone, epoch, used }: Flight<View, R>, draft: Draft, buildId: string): Promise<{ held: Held<View>, isRenewed: boolean }> {
-    const old = alone === null ? (this.memory.peek(key) ?? await this.#tiers.load(key))?.entry ?? null : alone.old ?? null
+  async #store ({ key, jitter = false, isPersistent = true }: Source<R>, { alone, start, used }: Flight<View, R>, draft: Draft, render: Render<View>): Promise<{ held: Held<View>, isRenewed: boolean }> {
+    const old = alone === null ? (this.memory.peek(key) ?? await this.#tiers.find(key))?.entry ?? null : alone.old ?? null
+    const began = start ?? this.#options.coordinator.now()
     const { entry, isRenewed } = await makeEntry(dependingOn(draft, used, this.#options.clock()), {
       key,
-      buildId,
-      epoch: epoch ?? 0,
-      older: olderThan(epoch ?? 0, used),
+      buildId: render.buildId,
+      start: began,
+      older: olderThan(began.epoch, used),
       renderedAt: this.#options.clock(),
       jitter: jitter ? Math.random() * MOST_JITTER : 0,
       old
@@ -282,23 +417,31 @@ export class Cache<View, R> {
     const held = this.#tiers.put(entry, { isPersistent })
     // Purged while it was rendered, or of a build that is gone: seen by the caller, kept by nobody.
     if (held === null) return { held: this.#tiers.prepare(entry), isRenewed: false }
+    if (held.entry === entry) render.end = this.#tiers.share(entry).then(isThere => isThere ? { kind: 'stored', version: entry } : NOTHING)
     return { held, isRenewed: isRenewed && held.entry === entry }
   }
 
   /** Rendered well and not storable: the old page is no longer true, unless it is newer than that. */
-  async #refuse ({ key, tags }: Source<R>, reason: string, { epoch, buildId }: { epoch: number, buildId: string }): Promise<void> {
-    const standing = this.memory.peek(key) ?? await this.#tiers.load(key)
-    if (buildId !== this.buildId) return
-    if (standing === null || standing.entry.epoch <= epoch) this.drop(key)
+  async #refuse ({ key, tags }: Source<R>, reason: string, start: Moment, render: Render<View>): Promise<void> {
+    const standing = this.memory.peek(key) ?? await this.#tiers.find(key)
+    if (render.buildId !== this.buildId) return
+    if (standing === null || standing.entry.incarnation !== start.incarnation || standing.entry.epoch <= start.epoch) {
+      this.drop(key)
+      render.end = this.#tiers.unshare(key, { ...start, renderedAt: this.#options.clock() }).then(() => ({ kind: 'dropped', version: start }))
+    }
     this.#setbacks.forgive(key)
     // What a mark has overtaken says nothing about the page as it is now.
-    if (this.marks.judge({ epoch, tags }).kind === 'none') this.#setbacks.noteUnstorable(key, tags, reason)
+    const { epoch, incarnation } = start
+    if (this.marks().judge({ epoch, incarnation, tags }).kind === 'none') this.#setbacks.noteUnstorable(key, tags, reason)
   }
 
   #fail ({ key, tags }: Source<R>, flight: Flight<View, R>, { error, response = null, bytes = 0 }: { error: Error, response?: R | null, bytes?: number }, render: Render<View>): Landing<View, R> {
     // A full queue or a shutdown says nothing about the page.
-    const isOfThePage = flight.epoch !== null && flight.alone === null
-    if (isOfThePage) this.#setbacks.noteFailure(key, tags, { error, response, bytes, isMarked: render.old?.isMarked === true })
+    const isOfThePage = flight.start !== null && flight.alone === null
+    if (isOfThePage) {
+      this.#setbacks.noteFailure(key, tags, { error, response, bytes, isMarked: render.old?.isMarked === true, before: render.failures })
+      render.end = { kind: 'failed', failures: this.#setbacks.failures(key), backoffMs: this.#setbacks.failure(key)?.retryAfterMs ?? 0, reason: error.message }
+    }
     render.report('failed', { error })
     return { type: 'failed', error, response }
   }
@@ -330,9 +473,10 @@ export class Cache<View, R> {
   #answer (landing: Landing<View, R>, { source, old, usable, isLeader }: { source: Source<R>, old: Held<View> | null, usable: Held<View> | null, isLeader: boolean }): Answer<View, R> | null {
     const hadOld = old !== null
     if (landing.type === 'held') {
+      if (landing.report === 'left') return null
       const held = this.#tiers.judge(landing.held)
       if (held === null) return null
-      if (!held.isMarked) return { kind: 'held', held, how: 'rendered', isCollapsed: !isLeader, hadOld }
+      if (!held.isMarked) return { kind: 'held', held, how: 'rendered', isCollapsed: !isLeader || landing.report === 'adopted', hadOld }
       // Overtaken by an order: old already, if it may be served at all.
       if (stateAt(held, this.#options.clock()) !== 'stale') return null
       this.regenerate(source, held)

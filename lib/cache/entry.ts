@@ -20,7 +20,7 @@ export interface Entry {
   /** Logical time at which its render started. */
   readonly epoch: number
   /** Whose logical time: that of one life of Redis. Absent when it was rendered without. */
-  readonly incarnation?: string
+  readonly incarnation?: string | undefined
   /** Seconds; windows count from the end of the one before (RFC 5861). */
   readonly ttl: number
   readonly staleWhileRevalidate: number

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
+import type { Moment } from '../cluster/coordinator.js'
 import { RenderCycle } from '../errors.js'
 import type { Entry } from './entry.js'
 import type { Priority, RenderQueue } from './render-queue.js'
@@ -19,15 +20,17 @@ export interface Alone {
 export interface Flight<View, R> {
   readonly key: string
   /** Null until the render starts; marks at or below it are known to the render. */
-  epoch: number | null
+  start: Moment | null
   readonly promise: Promise<Landing<View, R>>
   /** The render that caused this one by a request of its own. */
   readonly parent: Flight<View, R> | null
   /** Keys whose renders this one waits for. */
   readonly waitsFor: Set<string>
   readonly used: Used
-  /** What stands is only taken instead of a render if its own began at this epoch or later. */
-  since: number
+  /** Somebody wants a render that begins now, whatever stands. */
+  isForced: boolean
+  /** The shared tier was asked for what this is to render. */
+  isReconciled: boolean
   /** A visitor who joins makes it his. */
   priority: Priority
   /** A running render waits for it: it must not wait for a slot. */
@@ -39,12 +42,13 @@ export interface Flight<View, R> {
 }
 
 export type Landing<View, R> =
-  | { type: 'held', held: Held<View>, report: 'stored' | 'renewed' }
+  /** `adopted`: somebody else has rendered it. `left`: another instance renders it, and this is what stood before. */
+  | { type: 'held', held: Held<View>, report: 'stored' | 'renewed' | 'adopted' | 'left' }
   | { type: 'unstorable', reason: string, response: R }
   | { type: 'failed', error: Error, response: R | null }
 
 type Fly<View, R> = (flight: Flight<View, R>) => Promise<Landing<View, R>>
-export type FlightPlan = Pick<Flight<unknown, unknown>, 'since' | 'priority'>
+export type FlightPlan = Pick<Flight<unknown, unknown>, 'isForced' | 'priority' | 'isReconciled'>
 
 /** Single-flight: at most one render at a time per key, whoever waits for it; and no render that waits for itself. */
 export class Flights<View, R> {
@@ -68,8 +72,8 @@ export class Flights<View, R> {
   }
 
   /** The newest flight of a key that has not begun yet, or that fits. */
-  find (key: string, fits: (epoch: number) => boolean): Flight<View, R> | undefined {
-    return this.#flights.get(key)?.findLast(flight => flight.epoch === null || fits(flight.epoch))
+  find (key: string, fits: (start: Moment) => boolean): Flight<View, R> | undefined {
+    return this.#flights.get(key)?.findLast(flight => flight.start === null || fits(flight.start))
   }
 
   /** A new flight, which starts when those of its key before it have landed. */
@@ -105,7 +109,7 @@ export class Flights<View, R> {
       const circle = [...ancestors.slice(0, ancestors.indexOf(key) + 1).reverse(), key]
       return { type: 'failed', error: new RenderCycle(circle.join(' → ')), response: null }
     }
-    const flight = this.#make(key, new Promise(() => {}), { since: Infinity, priority: 'visitor', alone })
+    const flight = this.#make(key, new Promise(() => {}), { isForced: true, isReconciled: true, priority: 'visitor', alone })
     try {
       return await fly(flight)
     } finally {
@@ -113,8 +117,8 @@ export class Flights<View, R> {
     }
   }
 
-  join (flight: Flight<View, R>, { since, priority }: FlightPlan): void {
-    flight.since = Math.max(flight.since, since)
+  join (flight: Flight<View, R>, { isForced, priority }: FlightPlan): void {
+    flight.isForced ||= isForced
     if (priority !== 'visitor') return
     flight.priority = priority
     this.#queue.promote(flight.key)
@@ -147,12 +151,12 @@ export class Flights<View, R> {
   use ({ entry, freshUntil }: Pick<Held<unknown>, 'entry' | 'freshUntil'>): void {
     // On the way of every hit: no context is looked for while nothing is rendered.
     if (this.#running === 0) return
-    const used = this.#current()?.used
-    if (used !== undefined) noteUse(used, entry, freshUntil)
+    const flight = this.#current()
+    if (flight !== undefined) noteUse(flight.used, entry, freshUntil, flight.start)
   }
 
   /** Notes that the running render had to do without something: orders for that concern it, too. */
-  miss (tags: readonly string[], epoch: number): void {
+  miss (tags: readonly string[], { epoch }: Moment): void {
     const used = this.#current()?.used
     if (used !== undefined) for (const tag of tags) noteTag(used, tag, epoch)
   }
@@ -177,7 +181,7 @@ export class Flights<View, R> {
   }
 
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {
-    return { key, epoch: null, promise, parent: this.#current() ?? null, hasLanded: false, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
+    return { key, start: null, promise, parent: this.#current() ?? null, hasLanded: false, waitsFor: new Set(), used: nothingUsed(), isUrgent: false, ...more }
   }
 
   #current (): Flight<View, R> | undefined {

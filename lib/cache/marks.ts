@@ -1,98 +1,102 @@
-import type { Mark } from '../cluster/coordinator.js'
+import type { Floor, Mark, Moment } from '../cluster/coordinator.js'
 import { epochOf, type Entry } from './entry.js'
+import { MarkTable, NONE, type Verdict } from './mark-table.js'
 
-/** What the marks say of one entry; the strictest wins. */
-export type Verdict =
-  | { kind: 'none' }
-  | { kind: 'soft', deadline: number }
-  | { kind: 'hard' }
+export type { Verdict } from './mark-table.js'
 
-interface TagMarks {
-  hard: number
-  /** Ascending epochs with ascending deadlines: a later, stricter order makes an earlier one redundant. */
-  soft: { epoch: number, deadline: number }[]
-}
+/** Lives of Redis whose marks are kept: the current one, and those that entries on disk may still be from. */
+const MOST_TABLES = 3
 
-const NONE: Verdict = Object.freeze({ kind: 'none' })
-const HARD: Verdict = Object.freeze({ kind: 'hard' })
-
-/** Orders with deadlines of their own kept per tag; beyond it the two oldest become one, as strict as both. */
-const MOST_STEPS = 32
+type Judged = Pick<Entry, 'epoch' | 'incarnation' | 'older' | 'tags'>
 
 /**
- * All marks in force, by tag. Bounded: beyond `maxTags` the oldest go and a
- * floor rises instead, below which everything counts as marked. Forgetting
- * makes pages stale too early, never too late.
+ * All marks in force. Epochs compare within one incarnation only, so each has
+ * a table of its own; what was rendered in an earlier one is older than every
+ * mark of a later.
  */
 export class Marks {
-  readonly #byTag = new Map<string, TagMarks>()
   readonly #maxTags: number
-  #softFloor = 0
-  #softFloorDeadline = Infinity
-  #hardFloor = 0
+  /** In the order in which they began; the last one is current. */
+  readonly #tables: MarkTable[]
 
   constructor (maxTags = 10_000) {
     this.#maxTags = maxTags
+    this.#tables = [new MarkTable(undefined, maxTags)]
   }
 
   get size (): number {
-    return this.#byTag.size
+    return this.#tables.reduce((size, table) => size + table.size, 0)
+  }
+
+  get #current (): MarkTable {
+    return this.#tables.at(-1)!
+  }
+
+  /** Another logical time counts from now on. */
+  begin (incarnation: string): void {
+    if (this.#current.incarnation === incarnation) return
+    if (this.#current.size === 0) this.#tables.pop()
+    const known = this.#tables.findIndex(table => table.incarnation === incarnation)
+    const table = known === -1 ? new MarkTable(incarnation, this.#maxTags) : this.#tables.splice(known, 1)[0]!
+    this.#tables.push(table)
+    if (this.#tables.length > MOST_TABLES) this.#tables.shift()
   }
 
   add (mark: Mark): void {
-    const marks = this.#byTag.get(mark.tag) ?? { hard: 0, soft: [] }
-    // Re-inserted: the map stays ordered by the newest mark of each tag.
-    this.#byTag.delete(mark.tag)
-    this.#byTag.set(mark.tag, marks)
-    if (mark.kind === 'hard') marks.hard = Math.max(marks.hard, mark.epoch)
-    else addSoft(marks.soft, mark)
-    if (this.#byTag.size > this.#maxTags) this.#forgetOldest()
+    this.#tableOf(mark).add(mark)
   }
 
-  judge (entry: Pick<Entry, 'epoch' | 'older' | 'tags'>): Verdict {
-    // Which tags the floors stand for is forgotten: what is oldest counts.
-    const oldest = entry.older === undefined ? entry.epoch : Math.min(entry.epoch, ...Object.values(entry.older))
-    if (oldest < this.#hardFloor) return HARD
-    let deadline = oldest < this.#softFloor ? this.#softFloorDeadline : null
-    for (const tag of entry.tags) {
-      const marks = this.#byTag.get(tag)
-      if (marks === undefined) continue
-      const epoch = epochOf(entry, tag)
-      if (marks.hard > epoch) return HARD
-      // The first mark above the entry is the strictest one above it.
-      const soft = marks.soft.find(mark => mark.epoch > epoch)
-      if (soft !== undefined) deadline = Math.min(deadline ?? Infinity, soft.deadline)
+  raise (floor: Floor): void {
+    this.#tableOf(floor).raise(floor)
+  }
+
+  judge (entry: Judged): Verdict {
+    const own = this.#tables.findIndex(table => table.incarnation === entry.incarnation)
+    const last = this.#tables.length - 1
+    const table = this.#tables[own]
+    let verdict = table === undefined ? NONE : table.judge(entry)
+    for (let index = own + 1; index <= last; index++) {
+      // Without an incarnation it was built without Redis: orders for it count, forgotten ones don't.
+      verdict = stricter(verdict, this.#tables[index]!.judgeEarlier(entry.tags, entry.incarnation !== undefined))
     }
-    return deadline === null ? NONE : { kind: 'soft', deadline }
+    return this.isForeign(entry) ? stricter(verdict, { kind: 'soft', deadline: Infinity }) : verdict
+  }
+
+  /** From another life of Redis: nobody knows which orders it has missed. */
+  isForeign ({ incarnation }: Pick<Entry, 'incarnation'>): boolean {
+    const current = this.#current.incarnation
+    return current !== undefined && incarnation !== undefined && incarnation !== current
+  }
+
+  /** Whether an order came after the render of an entry with its tag. */
+  concerns (mark: Mark, entry: Judged): boolean {
+    if (mark.incarnation === entry.incarnation) return epochOf(entry, mark.tag) < mark.epoch
+    const indexOf = (incarnation: string | undefined): number => this.#tables.findIndex(table => table.incarnation === incarnation)
+    return indexOf(entry.incarnation) < indexOf(mark.incarnation)
+  }
+
+  /** The newest mark with one of the tags, in the current logical time. */
+  newest (tags: readonly string[]): Moment {
+    return { epoch: this.#current.newest(tags), incarnation: this.#current.incarnation }
   }
 
   * [Symbol.iterator] (): IterableIterator<Mark> {
-    for (const [tag, marks] of this.#byTag) {
-      if (marks.hard > 0) yield { kind: 'hard', tag, epoch: marks.hard, deadline: 0 }
-      for (const soft of marks.soft) yield { kind: 'soft', tag, ...soft }
-    }
+    for (const table of this.#tables) yield * table
   }
 
-  #forgetOldest (): void {
-    const [tag, marks] = this.#byTag.entries().next().value as [string, TagMarks]
-    this.#byTag.delete(tag)
-    this.#hardFloor = Math.max(this.#hardFloor, marks.hard)
-    for (const soft of marks.soft) {
-      this.#softFloor = Math.max(this.#softFloor, soft.epoch)
-      this.#softFloorDeadline = Math.min(this.#softFloorDeadline, soft.deadline)
-    }
+  #tableOf ({ incarnation }: Moment): MarkTable {
+    const known = this.#tables.find(table => table.incarnation === incarnation)
+    if (known !== undefined) return known
+    // Of a life of Redis that was over before this process came.
+    const table = new MarkTable(incarnation, this.#maxTags)
+    this.#tables.splice(-1, 0, table)
+    if (this.#tables.length > MOST_TABLES) this.#tables.shift()
+    return table
   }
 }
 
-function addSoft (list: TagMarks['soft'], { epoch, deadline }: Mark): void {
-  const isRedundant = list.some(mark => mark.epoch >= epoch && mark.deadline <= deadline)
-  if (isRedundant) return
-  const kept = list.filter(mark => !(mark.epoch <= epoch && mark.deadline >= deadline))
-  kept.push({ epoch, deadline })
-  kept.sort((a, b) => a.epoch - b.epoch)
-  const [oldest, second] = kept
-  if (kept.length > MOST_STEPS && oldest !== undefined && second !== undefined) {
-    kept.splice(0, 2, { epoch: second.epoch, deadline: oldest.deadline })
-  }
-  list.splice(0, list.length, ...kept)
+function stricter (a: Verdict, b: Verdict): Verdict {
+  if (a.kind === 'hard' || b.kind === 'none') return a
+  if (b.kind === 'hard' || a.kind === 'none') return b
+  return { kind: 'soft', deadline: Math.min(a.deadline, b.deadline) }
 }

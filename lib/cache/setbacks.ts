@@ -33,6 +33,8 @@ export class Setbacks<R> {
   readonly #clock: () => number
   readonly #failed = new Remembered<Noted<R>>()
   readonly #unstorable = new Remembered<string>()
+  /** Rendered by another instance at the moment. */
+  readonly #elsewhere = new Remembered<null>()
   /** The failures whose answers are kept, oldest first. */
   readonly #answered: Noted<R>[] = []
   #bytes = 0
@@ -59,12 +61,32 @@ export class Setbacks<R> {
     return noted !== undefined && noted.until > this.#clock() ? noted.value : null
   }
 
-  /** Exponential, with jitter; at most the first step for a page that somebody wants new. */
-  noteFailure (key: string, tags: readonly string[], { error, response, bytes, isMarked }: { error: Error, response: R | null, bytes: number, isMarked: boolean }): void {
-    const noted: Noted<R> = { count: this.failures(key) + 1, error, response, bytes }
-    const step = Math.min(isMarked ? BACKOFF_FIRST : BACKOFF_MOST, BACKOFF_FIRST * 2 ** (noted.count - 1))
+  /** Another instance renders it at the moment. */
+  isElsewhere (key: string): boolean {
+    const noted = this.#elsewhere.get(key)
+    return noted !== undefined && noted.until > this.#clock()
+  }
+
+  noteElsewhere (key: string, tags: readonly string[], forMs: number): void {
+    this.#elsewhere.set(key, { until: this.#clock() + forMs, tags, value: null })
+  }
+
+  /** Exponential, with jitter; at most the first step for a page that somebody wants new. `before`: failures that others have seen. */
+  noteFailure (key: string, tags: readonly string[], { error, response, bytes, isMarked, before }: { error: Error, response: R | null, bytes: number, isMarked: boolean, before: number }): void {
+    const count = Math.max(before, this.failures(key)) + 1
+    const step = Math.min(isMarked ? BACKOFF_FIRST : BACKOFF_MOST, BACKOFF_FIRST * 2 ** Math.min(count - 1, 10))
     // Half of the step is jitter, so that instances don't probe together.
-    this.#failed.set(key, { until: this.#clock() + step * (0.5 + Math.random() / 2), tags, value: noted })
+    this.#note(key, tags, step * (0.5 + Math.random() / 2), { count, error, response, bytes })
+  }
+
+  /** Another instance has tried in vain. */
+  noteFailureElsewhere (key: string, tags: readonly string[], { count, error, forMs }: { count: number, error: Error, forMs: number }): void {
+    this.#note(key, tags, forMs, { count, error, response: null, bytes: 0 })
+  }
+
+  #note (key: string, tags: readonly string[], forMs: number, noted: Noted<R>): void {
+    const { bytes } = noted
+    this.#failed.set(key, { until: this.#clock() + forMs, tags, value: noted })
     this.#answered.push(noted)
     this.#bytes += bytes
     while (this.#answered.length > MOST_RESPONSES || this.#bytes > MOST_RESPONSE_BYTES) {
@@ -83,16 +105,19 @@ export class Setbacks<R> {
   forgive (key: string): void {
     this.#failed.delete(key)
     this.#unstorable.delete(key)
+    this.#elsewhere.delete(key)
   }
 
   /** A mark wants everything with this tag new: worth a try at once. */
   forgiveTagged (tag: string): void {
     this.#failed.deleteTagged(tag)
     this.#unstorable.deleteTagged(tag)
+    this.#elsewhere.deleteTagged(tag)
   }
 
   clear (): void {
     this.#failed.clear()
     this.#unstorable.clear()
+    this.#elsewhere.clear()
   }
 }

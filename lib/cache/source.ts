@@ -66,13 +66,17 @@ export interface RenderReport {
 export interface Held<View> {
   readonly entry: Entry
   readonly view: View
-  readonly tier: 'memory' | 'disk'
+  readonly tier: TierName
   freshUntil: number
   staleUntil: number
   errorUntil: number
   /** A soft mark made it stale before its time. */
   isMarked: boolean
+  /** Set while another instance is known to have something newer, which is asked for at the next use. */
+  freshAgainUntil: number | null
 }
+
+export type TierName = 'memory' | 'disk' | 'redis' | (string & {})
 
 export type Answer<View, R> =
   | {

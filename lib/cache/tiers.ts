@@ -1,29 +1,39 @@
-import type { Mark } from '../cluster/coordinator.js'
+import type { Floor, Mark, Moment, RenderedAt } from '../cluster/coordinator.js'
 import type { DiskTier } from './disk-tier.js'
-import { deadlines, epochOf, isNewer, sizeOf, type Entry } from './entry.js'
+import { deadlines, isNewer, sizeOf, stateAt, type Entry } from './entry.js'
 import { Marks } from './marks.js'
 import { MemoryTier } from './memory-tier.js'
-import type { Held } from './source.js'
+import type { SharedTier } from './shared-tier.js'
+import type { Held, TierName } from './source.js'
 import { TagIndex } from './tag-index.js'
 
 export interface TiersOptions<View> {
   maxBytes: number
   clock: () => number
+  /** Where all instances find pages, if there are others. */
+  shared: SharedTier | null
   /** Logical time now. */
-  epoch: () => number
+  now: () => Moment
+  /** Told of the logical time of what is found on disk. */
+  observe: (moment: Moment) => void
   /** Makes what serving needs, once, when an entry enters memory. Throws for an entry that can't be served. */
   prepare: (entry: Entry) => View
-  /** An entry on disk that can't be served. */
+  /** A stored entry that can't be served. */
   onError: (key: string, error: Error) => void
 }
 
-/** Where entries are: memory above disk, one truth of both, kept to the marks. */
+/** Keys of which another instance has said that the disk is behind; beyond it the earliest are forgotten. */
+const MOST_BEHIND = 100_000
+
+/** Where entries are: memory above disk above what is shared, one truth of all, kept to the marks. */
 export class Tiers<View> {
   readonly marks = new Marks()
   readonly memory: MemoryTier<Held<View>>
   readonly #options: TiersOptions<View>
   readonly #index = new TagIndex()
   readonly #loads = new Map<string, Promise<Held<View> | null>>()
+  /** What the shared tier has newer than the disk. */
+  readonly #behind = new Set<string>()
   #disk: DiskTier | null = null
   #buildId = ''
 
@@ -40,26 +50,42 @@ export class Tiers<View> {
     return this.#disk
   }
 
+  /** Other instances can be asked for pages. */
+  get isShared (): boolean {
+    return this.#options.shared?.isUp === true && this.#buildId !== ''
+  }
+
   /** Entries of another build take over, all at once. */
   adopt (buildId: string, disk: DiskTier | null): void {
     this.#buildId = buildId
     this.#disk = disk
     this.#loads.clear()
+    this.#behind.clear()
     this.memory.clear()
   }
 
-  /** From memory or disk, whatever its state; null when purged or not there. Counts as a use. */
+  /** From the nearest tier, whatever its state; null when purged or not there. Counts as a use. */
   load (key: string): Held<View> | null | Promise<Held<View> | null> {
     const held = this.memory.get(key)
     if (held !== undefined) return held
-    if (this.#disk === null || !this.#disk.mayHave(key)) return null
-    const loading = this.#loads.get(key)
-    if (loading !== undefined) return loading
-    const promise: Promise<Held<View> | null> = this.#read(key, this.#disk, () => this.#loads.get(key) === promise).finally(() => {
-      if (this.#loads.get(key) === promise) this.#loads.delete(key)
-    })
-    this.#loads.set(key, promise)
-    return promise
+    if (!this.isShared && this.#disk?.mayHave(key) !== true) return null
+    return this.#once(key, isCurrent => this.#read(key, isCurrent))
+  }
+
+  /** What this instance has, without asking others. */
+  find (key: string): Held<View> | null | Promise<Held<View> | null> {
+    const held = this.memory.get(key)
+    if (held !== undefined) return held
+    const disk = this.#disk
+    if (disk?.mayHave(key) !== true) return null
+    return this.#loads.get(key) ?? this.#once(key, isCurrent => this.#readDisk(key, disk, isCurrent))
+  }
+
+  /** The newest that this instance and the shared tier have. */
+  async reconcile (key: string): Promise<Held<View> | null> {
+    // It may have begun before what is looked for was there.
+    await this.#loads.get(key)
+    return await this.#once(key, isCurrent => this.#readShared(key, isCurrent))
   }
 
   /**
@@ -72,13 +98,25 @@ export class Tiers<View> {
     const held = entry.buildId === this.#buildId ? this.#hold(entry, 'memory') : null
     if (held === null) return null
     this.#loads.delete(entry.key)
+    this.#behind.delete(entry.key)
     if (isPersistent && entry.buildId !== '') void this.#disk?.write(entry)
     return held
   }
 
+  /** Puts an entry where other instances find it; resolves with whether it, or something newer, is there. */
+  share (entry: Entry): Promise<boolean> {
+    const { shared } = this.#options
+    return shared === null || !this.isShared || entry.incarnation === undefined ? Promise.resolve(false) : shared.write(entry)
+  }
+
+  /** Removes what was rendered up to a moment from where other instances find it. */
+  async unshare (key: string, version: RenderedAt): Promise<void> {
+    if (this.isShared && version.incarnation !== undefined) await this.#options.shared?.delete(key, this.#buildId, version)
+  }
+
   /** An entry as it would be served, stored nowhere. */
   prepare (entry: Entry): Held<View> {
-    return { entry, view: this.#options.prepare(entry), tier: 'memory', ...deadlines(entry), isMarked: false }
+    return { entry, view: this.#options.prepare(entry), tier: 'memory', ...deadlines(entry), isMarked: false, freshAgainUntil: null }
   }
 
   /** What memory holds with a tag, without looking at anything else. */
@@ -86,7 +124,7 @@ export class Tiers<View> {
     return this.#index.keysOf(tag)
   }
 
-  /** Removes an entry everywhere. */
+  /** Removes an entry of this instance everywhere. */
   drop (key: string): void {
     this.#loads.delete(key)
     this.memory.delete(key)
@@ -99,15 +137,49 @@ export class Tiers<View> {
     this.memory.delete(key)
   }
 
+  /** The shared tier has something newer: it is asked for at the next use, not before. */
+  supersede (key: string, version: RenderedAt): void {
+    const held = this.memory.peek(key)
+    if (held === undefined) {
+      if (this.#disk?.mayHave(key) !== true) return
+      this.#behind.add(key)
+      const [earliest] = this.#behind
+      if (this.#behind.size > MOST_BEHIND && earliest !== undefined) this.#behind.delete(earliest)
+    } else if (isNewer(version, held.entry) && held.freshAgainUntil === null) {
+      held.freshAgainUntil = held.freshUntil
+      held.freshUntil = -Infinity
+    }
+  }
+
+  /** Whether `supersede` was told of it, once. It is as fresh as before then. */
+  wake (held: Held<View>): boolean {
+    if (held.freshAgainUntil === null) return false
+    held.freshUntil = held.freshAgainUntil
+    held.freshAgainUntil = null
+    return true
+  }
+
   /** A mark has come: what it concerns is stale or gone from here on. */
   mark (mark: Mark): void {
     this.marks.add(mark)
     for (const key of [...this.#index.keysOf(mark.tag)]) {
       const held = this.memory.peek(key)
-      if (held === undefined || epochOf(held.entry, mark.tag) >= mark.epoch) continue
+      if (held === undefined || !this.marks.concerns(mark, held.entry)) continue
       if (mark.kind === 'hard') this.drop(key)
       else soften(held, mark.deadline)
     }
+  }
+
+  /** Marks below it are forgotten: what is older counts as marked. */
+  raise (floor: Floor): void {
+    this.marks.raise(floor)
+    this.#judgeAll()
+  }
+
+  /** Another logical time counts from now on: what is from before is stale, once. */
+  begin (incarnation: string): void {
+    this.marks.begin(incarnation)
+    this.#judgeAll()
   }
 
   /** What memory holds, marks keep up to date; anything else they may have overtaken. Null when it is purged. */
@@ -118,28 +190,82 @@ export class Tiers<View> {
     return verdict.kind === 'hard' ? null : held
   }
 
-  async #read (key: string, disk: DiskTier, isCurrent: () => boolean): Promise<Held<View> | null> {
+  #judgeAll (): void {
+    for (const key of [...this.memory.keys()]) {
+      const held = this.memory.peek(key)
+      if (held === undefined) continue
+      const verdict = this.marks.judge(held.entry)
+      if (verdict.kind === 'hard') this.drop(key)
+      else if (verdict.kind === 'soft') soften(held, verdict.deadline)
+    }
+  }
+
+  /** One read at a time per key. */
+  #once (key: string, read: (isCurrent: () => boolean) => Promise<Held<View> | null>): Promise<Held<View> | null> {
+    const loading = this.#loads.get(key)
+    if (loading !== undefined) return loading
+    const promise: Promise<Held<View> | null> = read(() => this.#loads.get(key) === promise).finally(() => {
+      if (this.#loads.get(key) === promise) this.#loads.delete(key)
+    })
+    this.#loads.set(key, promise)
+    return promise
+  }
+
+  async #read (key: string, isCurrent: () => boolean): Promise<Held<View> | null> {
+    const held = this.#disk?.mayHave(key) === true ? await this.#readDisk(key, this.#disk, isCurrent) : null
+    if (!isCurrent()) return held
+    const isEnough = held !== null && stateAt(held, this.#options.clock()) === 'fresh' && !this.#behind.has(key)
+    return isEnough || !this.isShared ? held : await this.#readShared(key, isCurrent)
+  }
+
+  async #readDisk (key: string, disk: DiskTier, isCurrent: () => boolean): Promise<Held<View> | null> {
     const read = await disk.read(key)
     // Written, dropped or replaced by another build since: what was read is not what stands.
     if (!isCurrent()) return await this.load(key)
-    const standing = this.memory.peek(key)
-    if (read === null) return standing ?? null
-    // From a clock that has gone back since: it can't say which marks its render knew.
-    const entry = read.epoch > this.#options.epoch() ? { ...read, epoch: 0 } : read
+    if (read === null) return this.memory.peek(key) ?? null
+    const held = this.#take(this.#fromDisk(read), 'disk')
+    if (held === null) void disk.delete(key)
+    return held
+  }
+
+  async #readShared (key: string, isCurrent: () => boolean): Promise<Held<View> | null> {
+    const { shared } = this.#options
+    const entry = shared === null ? null : await shared.read(key, this.#buildId)
+    if (!isCurrent()) return await this.load(key)
+    const standing = this.memory.peek(key) ?? null
+    if (entry === null) return standing
+    this.#behind.delete(key)
+    const held = this.#take(entry, shared?.name ?? '')
+    // Promoted, so that it is there when nobody can be asked.
+    if (held?.entry === entry) void this.#disk?.write(entry)
+    return held
+  }
+
+  /** What an entry on disk says of its age counts as far as it can be compared. */
+  #fromDisk (read: Entry): Entry {
+    const { epoch, incarnation } = this.#options.now()
+    if (read.incarnation !== undefined) {
+      this.#options.observe(read)
+      return read
+    }
+    // From a clock that has gone back since, or from a time without Redis: it can't say which marks its render knew.
+    return incarnation !== undefined || read.epoch > epoch ? { ...read, epoch: 0 } : read
+  }
+
+  /** The newer of what was read and what stands by now; null when it is purged or can't be served. */
+  #take (entry: Entry, tier: TierName): Held<View> | null {
+    const standing = this.memory.peek(entry.key)
     if (standing !== undefined && !isNewer(entry, standing.entry)) return standing
     try {
-      const held = this.#hold(entry, 'disk')
-      if (held === null) void disk.delete(key)
-      return held
+      return this.#hold(entry, tier)
     } catch (error) {
-      this.#options.onError(key, error as Error)
-      void disk.delete(key)
+      this.#options.onError(entry.key, error as Error)
       return null
     }
   }
 
   /** Puts an entry into memory, judged by the marks; null when it is purged. */
-  #hold (entry: Entry, tier: 'memory' | 'disk'): Held<View> | null {
+  #hold (entry: Entry, tier: TierName): Held<View> | null {
     const verdict = this.marks.judge(entry)
     if (verdict.kind === 'hard') return null
     // An entry from a machine whose clock is ahead must not stay fresh for longer.
@@ -157,6 +283,7 @@ export class Tiers<View> {
 
 function soften<View> (held: Held<View>, deadline: number): void {
   held.freshUntil = -Infinity
+  held.freshAgainUntil = null
   held.staleUntil = Math.min(held.staleUntil, deadline)
   held.isMarked = true
 }

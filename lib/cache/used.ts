@@ -1,3 +1,4 @@
+import type { Moment } from '../cluster/coordinator.js'
 import { epochOf, type Entry } from './entry.js'
 import type { Draft } from './source.js'
 
@@ -13,8 +14,10 @@ export function nothingUsed (): Used {
   return { tags: new Map(), freshUntil: Infinity }
 }
 
-export function noteUse (used: Used, entry: Entry, freshUntil: number): void {
-  for (const tag of entry.tags) noteTag(used, tag, epochOf(entry, tag))
+/** `start`: of the render that uses it. An epoch of another incarnation says nothing there. */
+export function noteUse (used: Used, entry: Entry, freshUntil: number, start: Moment | null): void {
+  const isComparable = start === null || start.incarnation === entry.incarnation
+  for (const tag of entry.tags) noteTag(used, tag, isComparable ? epochOf(entry, tag) : 0)
   used.freshUntil = Math.min(used.freshUntil, freshUntil)
 }
 

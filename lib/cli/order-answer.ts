@@ -33,5 +33,5 @@ function mergeOrders (kind: 'revalidate' | 'purge', { [kind]: a }: OrderAnswer, 
     const one = a ?? b
     return one === undefined ? {} : { [kind]: one }
   }
-  return { [kind]: { epoch: Math.max(a.epoch, b.epoch), matched: a.matched + b.matched, degraded: a.degraded || b.degraded } }
+  return { [kind]: { epoch: a.epoch === null || b.epoch === null ? null : Math.max(a.epoch, b.epoch), matched: a.matched + b.matched, degraded: a.degraded || b.degraded } }
 }

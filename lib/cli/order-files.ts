@@ -56,7 +56,7 @@ export class FileOrders implements OrderTaker {
     const coordinator = new LocalCoordinator(Date.now, this.#log)
     // The order must come after all that were given before, also by a clock that is ahead. It also
     // merges old files of marks: each run of this command leaves one.
-    await coordinator.start(() => {})
+    await coordinator.start({ mark () {} })
     const { epoch, degraded } = await coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline: kind === 'soft' ? Infinity : 0 })))
     await coordinator.close()
     // Read after the order: nothing that is wrong with it stands in the way of a purge.

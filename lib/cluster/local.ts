@@ -1,4 +1,4 @@
-import type { Coordinator, Mark, Order } from './coordinator.js'
+import type { Coordinator, Listener, Mark, Moment, Order, Ordered, Turn } from './coordinator.js'
 import type { MarkLog } from './mark-log.js'
 
 /**
@@ -7,6 +7,7 @@ import type { MarkLog } from './mark-log.js'
  * back within a process.
  */
 export class LocalCoordinator implements Coordinator {
+  readonly isDisconnected = false
   readonly #clock: () => number
   readonly #log: MarkLog | null
   /** Orders given before anybody listens. */
@@ -20,13 +21,16 @@ export class LocalCoordinator implements Coordinator {
     this.#log = log
   }
 
-  now (): number {
+  now (): Moment {
     this.#last = Math.max(this.#last, Math.floor(this.#clock() * 1000))
-    return this.#last
+    return { epoch: this.#last }
   }
 
-  async order (orders: readonly Order[]): Promise<{ marks: Mark[], epoch: number, degraded: boolean }> {
-    const epoch = this.now() + 1
+  /** Time goes on by itself: an entry from a later one comes from a clock that has gone back since. */
+  observe (): void {}
+
+  async order (orders: readonly Order[]): Promise<Ordered & { marks: Mark[], epoch: number }> {
+    const epoch = this.now().epoch + 1
     this.#last = epoch
     const marks = orders.map(order => ({ ...order, epoch }))
     // Applied before anything is awaited: from here on no older page is served.
@@ -35,9 +39,15 @@ export class LocalCoordinator implements Coordinator {
     return { marks, epoch, degraded: !isDurable }
   }
 
-  async start (deliver: (mark: Mark) => void): Promise<void> {
-    this.#deliver = deliver
-    for (const mark of this.#early.splice(0)) deliver(mark)
+  turn (): Turn {
+    return { kind: 'granted', start: this.now(), failures: 0, lease: null }
+  }
+
+  async ended (): Promise<void> {}
+
+  async start (listener: Pick<Listener, 'mark'>): Promise<void> {
+    this.#deliver = mark => { listener.mark(mark) }
+    for (const mark of this.#early.splice(0)) this.#deliver(mark)
     await this.catchUp()
     await this.#log?.compact()
   }

@@ -60,7 +60,7 @@ export class Orders {
     const { settings, coordinator, registry } = this.#options
     const pages = settings.enabled ? this.#match(targets) : []
     const matched = pages.length + (settings.enabled ? this.#countData(targets) : 0)
-    if (isDryRun || targets.length === 0) return { epoch: coordinator.now(), matched, degraded: false }
+    if (isDryRun || targets.length === 0) return { epoch: Math.floor(coordinator.now().epoch), matched, degraded: false }
     const ordered = coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline })))
     // Before anything is awaited: what is rendered from here on stays.
     if (kind === 'hard') for (const { key } of pages) this.#options.cache.drop(key)

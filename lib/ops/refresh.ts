@@ -45,7 +45,7 @@ async function refreshOne ({ cache, source }: RefreshOptions, { route, page, las
     // That it is new is nobody's use of it.
     landing.held.view.lastUse = lastUse
     if (!route.paths.has(page.path) || page.hasQuery) route.paths.use(page.key)
-    return { ...facts, outcome: landing.report }
+    return { ...facts, outcome: landing.report === 'renewed' ? 'renewed' : 'stored' }
   }
   if (landing.type === 'unstorable') return { ...facts, outcome: hadOld ? 'dropped' : 'unstorable', reason: landing.reason }
   return { ...facts, outcome: 'failed', reason: landing.error.message, error: landing.error }

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import { stateAt } from '../cache/entry.js'
 import type { Cache } from '../cache/cache.js'
-import type { Answer, Held } from '../cache/source.js'
+import type { Answer, Held, TierName } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { channels, type ServeOutcome } from '../telemetry.js'
 import { makeBypass } from './bypass.js'
@@ -114,6 +114,7 @@ export class PageServer {
     const held = this.#cache.lookup(page.key)
     if (held !== undefined) {
       if (held.view.route !== route) return this.#liveBeside(exchange, page)
+      this.#cache.wake(held)
       const state = stateAt(held, this.#settings.clock())
       if (state === 'stale') this.#cache.regenerate(source, held)
       if (state === 'fresh' || state === 'stale') {
@@ -188,7 +189,7 @@ export class PageServer {
       : { outcome: 'unstorable', detail: reason, forwarded: 'fwd=miss; stored=?0' })
   }
 
-  #sendHeld (exchange: Exchange, held: Held<PageView>, how: 'fresh' | 'stale' | 'stale-if-error', source: 'memory' | 'disk'): void {
+  #sendHeld (exchange: Exchange, held: Held<PageView>, how: 'fresh' | 'stale' | 'stale-if-error', source: TierName): void {
     this.#count(exchange, { key: held.entry.key, path: pathOf(exchange.request) }, { outcome: how === 'fresh' ? 'hit' : how, source })
     sendPage(exchange.request, exchange.reply, held, hitStatus(held, this.#settings.clock(), how), this.#settings)
   }
@@ -199,7 +200,7 @@ export class PageServer {
     exchange.done()
   }
 
-  #count (exchange: Exchange, page: { key: string | null, path: string }, event: { outcome: ServeOutcome, source: 'memory' | 'disk' | 'render' | 'live', detail?: string }): void {
+  #count (exchange: Exchange, page: { key: string | null, path: string }, event: { outcome: ServeOutcome, source: TierName | 'render' | 'live', detail?: string }): void {
     this.counts[event.outcome === 'stale-if-error' ? 'staleIfError' : event.outcome]++
     if (!channels.serve.hasSubscribers) return
     channels.serve.publish({ key: page.key, path: page.path, ...event, durationMs: performance.now() - exchange.startedAt })

@@ -1,5 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import type { EntryInfo } from '../../types/index.js'
+import type { EntryInfo, TierName } from '../../types/index.js'
 import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
@@ -165,7 +165,7 @@ function cacheControlOf (entry: Entry, meta: PageMeta, route: PageRoute, setting
 }
 
 /** An entry as the public API shows it. */
-export function infoOf (entry: Entry, meta: PageMeta, route: Pick<PageRoute, 'pattern'>, now: number, at = deadlines(entry), tier: 'memory' | 'disk' = 'memory'): EntryInfo {
+export function infoOf (entry: Entry, meta: PageMeta, route: Pick<PageRoute, 'pattern'>, now: number, at = deadlines(entry), tier: TierName = 'memory'): EntryInfo {
   return {
     key: entry.key,
     path: meta.path,

@@ -29,6 +29,7 @@ t.test('a thousand visitors of a stale page get the old one at once; one render 
   page.answering = async () => { await gate.opened; return storable('new') }
   const answers = await Promise.all(Array.from({ length: MANY }, () => cache.get(page)))
   t.same(new Set(answers.map(show)), new Set(['stale: / #1']))
+  await settle()
   t.equal(page.renders, 2)
   t.equal(cache.counts.started, 2)
   gate.open()

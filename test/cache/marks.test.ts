@@ -332,7 +332,7 @@ t.test('a visitor who found a page, and was overtaken by a purge, does not get i
   const page = new TestPage('/', () => storable('new', { tags: ['t'] }), { tags: ['t'] })
   for (let ticks = 0; ticks < 12; ticks++) {
     isPurged = false
-    const entry = makeEntryOf('/', { tags: ['t'], epoch: coordinator.now() })
+    const entry = makeEntryOf('/', { tags: ['t'], epoch: coordinator.now().epoch })
     disk.read = async () => isPurged ? null : entry
     let isAcknowledged = false
     let wasAcknowledged = false

@@ -411,7 +411,7 @@ t.test('another build takes over', async (t) => {
 
   t.test('orders outlive it', async (t) => {
     const { cache, root, purge, coordinator } = await makeTiers(t)
-    const epoch = coordinator.now()
+    const epoch = coordinator.now().epoch
     await purge('t')
     const next = makeDisk(root, { buildId: 'b2' })
     await next.disk.write(makeEntryOf('/', { buildId: 'b2', tags: ['t'], epoch }))
@@ -436,7 +436,7 @@ t.test('an entry that another process has written is seen after a reload', async
   await until(() => tiers.disk.entries === 1)
   tiers.clock.forward(1)
   const other = makeDisk(tiers.root)
-  await other.disk.write(makeEntryOf('/', { epoch: tiers.coordinator.now(), ttl: Infinity }))
+  await other.disk.write(makeEntryOf('/', { epoch: tiers.coordinator.now().epoch, ttl: Infinity }))
   t.equal(show(await tiers.cache.get(page)), 'fresh: v1')
   tiers.cache.reload('/')
   t.equal(show(await tiers.cache.get(page)), 'fresh: body of /')

@@ -144,7 +144,7 @@ export function makeEngine (options: EngineOptions = {}): Engine {
     prepare: options.prepare ?? textOf,
     onError: (key, error) => { errors.push({ key, error }) }
   })
-  void coordinator.start(mark => { cache.mark(mark) })
+  void coordinator.start(cache)
   const order = async (order: Order): Promise<Mark> => {
     const { marks: [mark] } = await coordinator.order([order])
     if (mark === undefined) throw new Error('an order without a mark')
