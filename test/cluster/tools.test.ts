@@ -3,10 +3,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { killed } from '../helpers/guarded.js'
-import { startRedis } from '../helpers/redis-server.js'
+import { startRedis, startRedisCluster, startSentinel } from '../helpers/redis-server.js'
 import { eventually } from '../helpers/site-build.js'
 import { startProxy, type Proxy } from '../helpers/tcp-proxy.js'
 
@@ -101,7 +101,7 @@ t.test('a Redis server', async t => {
 
   t.test('does not outlive a killed parent', async t => {
     const helper = new URL('../helpers/redis-server.js', import.meta.url)
-    const program = `import { startRedis } from ${JSON.stringify(helper.href)}
+    const program = `import { startRedis, startRedisCluster, startSentinel } from ${JSON.stringify(helper.href)}
       const redis = await startRedis()
       redis.stop()
       console.log(redis.port)
@@ -119,6 +119,38 @@ async function accepts (port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   return await once(socket, 'connect').then(() => true, () => false).finally(() => socket.destroy())
 }
+
+t.test('a Redis Cluster loses a node and gets it back', async t => {
+  const cluster = await startRedisCluster(t, { nodeTimeout: 1500 })
+  const client = new Cluster([...cluster.seeds])
+  client.on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  for (let i = 0; i < 20; i++) await client.set(`key ${i}`, i)
+  for (const node of cluster.nodes) t.not(await node.command('dbsize'), 0)
+  const node = await cluster.nodeOf('key 1')
+  t.equal(await node.command('get', 'key 1'), '1')
+  await node.kill()
+  await cluster.settled(false)
+  await node.restart()
+  await cluster.settled()
+  await eventually('the client finds the node again', async () => await client.set('key 1', 'again').catch(() => '') === 'OK', 20_000)
+  t.equal(await node.command('get', 'key 1'), 'again')
+})
+
+t.test('a sentinel promotes the replica of a killed master', async t => {
+  const { seeds, name, servers: [first, second], master, promoted } = await startSentinel(t)
+  t.equal(await master(), first)
+  const client = new Redis({ sentinels: [...seeds], name, retryStrategy: () => 50 })
+  client.on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  await client.set('a', 'b')
+  await eventually('the replica has it', async () => await second.command('get', 'a') === 'b')
+  await first.kill()
+  await promoted(second)
+  t.equal(await master(), second)
+  await eventually('the client finds the new master', async () => await client.set('a', 'c').catch(() => '') === 'OK', 20_000)
+  t.equal(await second.command('get', 'a'), 'c')
+})
 
 /** A server that sends back what it gets, and one connection to it through a proxy. */
 async function startEcho (t: Test): Promise<{ proxy: Proxy, open: () => Promise<Line>, accepted: Socket[] }> {

@@ -264,3 +264,113 @@ async function launch (t: Test | undefined, options: LaunchOptions): Promise<Ser
 export async function startRedis (t?: Test, options: RedisOptions = {}): Promise<RedisServer> {
   return await launch(t, options)
 }
+
+export interface ClusterOptions {
+  /** More lines of each node's redis.conf. */
+  conf?: readonly string[]
+  /** Milliseconds until a silent node counts as failed; it takes twice that to be welcome again. The default tolerates a busy machine; a test that kills nodes wants less. */
+  nodeTimeout?: number
+}
+
+export interface RedisCluster {
+  /** Three masters, a third of the slots each. */
+  readonly nodes: readonly RedisServer[]
+  /** What a cluster client is told at start. */
+  readonly seeds: readonly { host: string, port: number }[]
+  /** The node that has the slot of a key. */
+  nodeOf (key: string): Promise<RedisServer>
+  /** Every node calls the cluster whole, or with `false` those that run know that it is not. */
+  settled (isWhole?: boolean): Promise<void>
+}
+
+const SLOTS = 16_384
+
+/** A Redis Cluster of three masters. A node that is killed and restarted is the same node, with its slots. */
+export async function startRedisCluster (t?: Test, { conf = [], nodeTimeout = 5000 }: ClusterOptions = {}): Promise<RedisCluster> {
+  const buses = new Map<number, number>()
+  const nodes = await Promise.all([0, 1, 2].map(async () => await launch(t, {
+    conf: ['cluster-enabled yes', `cluster-node-timeout ${nodeTimeout}`, ...conf],
+    async linesFor (port) {
+      // By default 10,000 above, among the ports of outgoing connections.
+      const bus = await lastingPort()
+      buses.set(port, bus)
+      return [`cluster-port ${bus}`]
+    }
+  })))
+  const firstOf = (index: number): number => Math.floor(SLOTS * index / nodes.length)
+  const ownerOf = (slot: number): Server => nodes.findLast((_, index) => firstOf(index) <= slot) as Server
+
+  const infoOf = async (node: Server): Promise<string> => String(await node.command('cluster', 'info'))
+  const cluster: RedisCluster = {
+    nodes,
+    seeds: nodes.map(({ host, port }) => ({ host, port })),
+    nodeOf: async key => ownerOf(Number(await (nodes.find(node => node.pid !== null) as Server).command('cluster', 'keyslot', key))),
+    async settled (isWhole = true) {
+      await until(isWhole ? 'all nodes call the cluster whole' : 'the nodes know that one is missing', async () => {
+        const infos = await Promise.all(nodes.filter(node => isWhole || node.pid !== null).map(infoOf))
+        return infos.every(info => isWhole
+          ? info.includes('cluster_state:ok') && info.includes(`cluster_slots_ok:${SLOTS}`) && info.includes(`cluster_known_nodes:${nodes.length}`)
+          : info.includes('cluster_state:fail'))
+      })
+    }
+  }
+  await Promise.all(nodes.map(async (node, index) => {
+    await node.command('cluster', 'set-config-epoch', index + 1)
+    await node.command('cluster', 'addslotsrange', firstOf(index), firstOf(index + 1) - 1)
+  }))
+  const [first, ...others] = nodes as [Server, ...Server[]]
+  for (const other of others) await first.command('cluster', 'meet', HOST, other.port, buses.get(other.port) as number)
+  await cluster.settled()
+  return cluster
+}
+
+export interface SentinelOptions {
+  /** Milliseconds until a silent master counts as failed. */
+  downAfter?: number
+}
+
+export interface Sentinel {
+  /** What a client calls the master. */
+  readonly name: string
+  readonly seeds: readonly { host: string, port: number }[]
+  readonly sentinel: RedisServer
+  /** The master and its replica at start. */
+  readonly servers: readonly [RedisServer, RedisServer]
+  /** The server that the sentinel calls the master. */
+  master (): Promise<RedisServer>
+  /** Resolves when that server is the master, says so itself and takes writes. */
+  promoted (server: RedisServer): Promise<void>
+}
+
+/** A master, a replica and a sentinel that decides alone. */
+export async function startSentinel (t?: Test, { downAfter = 1000 }: SentinelOptions = {}): Promise<Sentinel> {
+  const name = 'main'
+  const first = await launch(t, {})
+  const second = await launch(t, { replicaOf: first })
+  const sentinel = await launch(t, {
+    isSentinel: true,
+    conf: [`sentinel monitor ${name} ${HOST} ${first.port} 1`, `sentinel down-after-milliseconds ${name} ${downAfter}`, `sentinel failover-timeout ${name} 5000`]
+  })
+  // Without it there is nobody to promote.
+  await until('the sentinel knows a working replica', async () => {
+    const [replica] = await sentinel.command('sentinel', 'replicas', name) as string[][]
+    return replica !== undefined && replica[replica.indexOf('master-link-status') + 1] === 'ok'
+  })
+  const portOfMaster = async (): Promise<number> => {
+    const [, port] = await sentinel.command('sentinel', 'get-master-addr-by-name', name) as string[]
+    return Number(port)
+  }
+  return {
+    name,
+    seeds: [{ host: HOST, port: sentinel.port }],
+    sentinel,
+    servers: [first, second],
+    async master () {
+      const port = await portOfMaster()
+      return port === first.port ? first : second
+    },
+    async promoted (server) {
+      await until('the server is promoted', async () => await portOfMaster() === server.port && (await server.info('replication'))['role'] === 'master')
+    }
+  }
+}
