@@ -5,6 +5,8 @@ import { createServer, connect, type AddressInfo, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
+import { makeGate, parsePage, startInstance, startInstances, startOrigin, type Instance } from '../helpers/cluster-app.js'
+import { showPage } from '../helpers/cluster-page.js'
 import { killed } from '../helpers/guarded.js'
 import { startRedis, startRedisCluster, startSentinel } from '../helpers/redis-server.js'
 import { eventually } from '../helpers/site-build.js'
@@ -320,5 +322,117 @@ t.test('a proxy', async t => {
     await eventually('the command has arrived', async () => await redis.command('get', 'a') === 'done')
     await proxy.heal()
     await refused
+  })
+})
+
+t.test('a page tells whether it is whole', t => {
+  const page = { key: '/page/1', version: 3, render: 'r', instance: 'a' }
+  const other = showPage({ ...page, version: 4 })
+  const body = showPage(page)
+  t.same(parsePage(body), page)
+  t.throws(() => parsePage(body.slice(0, -10)), /torn/)
+  t.throws(() => parsePage(body.slice(0, 500) + other.slice(500)), /torn/)
+  t.throws(() => parsePage('<h1>Not Found</h1>'), /no page/)
+  t.end()
+})
+
+t.test('an instance', async t => {
+  t.test('renders what the origin has, as fast and as well as the origin says', async t => {
+    const origin = await startOrigin(t)
+    const instance = await startInstance(t, { origin, policy: { ttl: 60 } })
+    const cold = await instance.get('/page/1')
+    t.match(cold, { status: 200, page: { key: '/page/1', version: 1, instance: 'a' } })
+    origin.bump(1)
+    const hit = await instance.get('/page/1', { 'accept-encoding': 'br' })
+    t.equal(hit.headers['content-encoding'], 'br')
+    t.same(hit.page, cold.page)
+    t.equal(origin.rendersOf(1), 1)
+    t.match(origin.renders, [{ id: '1', render: cold.page?.render, isLive: false, outcome: 'page' }])
+
+    t.match(await instance.purge({ path: '/page/1' }), { matched: 1 })
+    t.match((await instance.get('/page/1')).page, { version: 2 })
+    await t.rejects(instance.purge({ path: 'nonsense' }), { code: /^FST_ISR/ })
+
+    origin.delay = 50
+    const slow = await instance.get('/page/2')
+    t.ok(slow.endedAt - slow.startedAt >= 49)
+    const gate = makeGate()
+    origin.gate = gate
+    const waiting = Promise.all([instance.get('/page/3'), instance.get('/page/3')])
+    await eventually('the render has begun', () => origin.running === 1)
+    gate.open()
+    const [one, two] = await waiting
+    t.same(one.page, two.page)
+    t.equal(origin.mostRunning, 1)
+
+    origin.delay = 0
+    origin.outcome = id => id === '4' ? 'failure' : 'gone'
+    t.match(await instance.get('/page/4'), { status: 500, page: null })
+    t.match(await instance.get('/page/5'), { status: 404, page: null })
+    t.match(await instance.stats(), { renders: { stored: 4, failed: 1 } })
+    t.ok(instance.warnings.length > 0)
+  })
+
+  t.test('may have bytes that depend on the version only', async t => {
+    const origin = await startOrigin(t)
+    origin.isStable = true
+    const [a, b] = await startInstances(t, 2, { origin, dir: t.testdir() })
+    const first = await a?.get('/page/1')
+    t.same((await b?.get('/page/1'))?.body, first?.body)
+    t.equal(origin.rendersOf(1), 2)
+    origin.bump()
+    t.match((await b?.get('/page/2'))?.page, { version: 2 })
+  })
+
+  t.test('has a clock of its own', async t => {
+    const origin = await startOrigin(t)
+    const instance = await startInstance(t, { origin, policy: { ttl: 60, staleWhileRevalidate: 0 }, clockOffset: -3_600_000 })
+    const { page } = await instance.get('/page/1')
+    t.same((await instance.get('/page/1')).page, page)
+    await instance.setClock(-3_500_000)
+    t.not((await instance.get('/page/1')).page?.render, page?.render)
+  })
+
+  t.test('reports its events', async t => {
+    const origin = await startOrigin(t)
+    const instance = await startInstance(t, { origin, events: ['render', 'serve'] })
+    await instance.get('/page/1')
+    await instance.stats()
+    t.same(new Set(instance.events.map(({ name }) => name)), new Set(['render', 'serve']))
+  })
+
+  t.test('is frozen and goes on', async t => {
+    const origin = await startOrigin(t)
+    const instance = await startInstance(t, { origin })
+    await instance.get('/page/1')
+    instance.pause()
+    await t.rejects(instance.get('/page/1', {}, { timeout: 100 }))
+    instance.resume()
+    t.equal((await instance.get('/page/1')).status, 200)
+  })
+
+  t.test('is killed in the middle of a render, or closes when that has ended', async t => {
+    const origin = await startOrigin(t)
+    const [a, b] = await startInstances(t, 2, { origin }) as [Instance, Instance]
+    const gate = makeGate()
+    origin.gate = gate
+    const failed = t.rejects(a.get('/page/1'), { code: 'ECONNRESET' })
+    const served = b.get('/page/1')
+    await eventually('both render', () => origin.running === 2)
+    const closing = b.close()
+    await a.kill()
+    await failed
+    await eventually('the origin sees it', () => origin.running === 1)
+    t.equal(origin.renders.find(({ instance }) => instance === 'a')?.outcome, 'aborted')
+    gate.open()
+    t.equal((await served).status, 200)
+    await closing
+    await t.rejects(a.stats(), { message: 'instance a does not run' })
+    await t.rejects(b.get('/page/1'), { code: 'ECONNREFUSED' })
+  })
+
+  t.test('says why it does not start', async t => {
+    const origin = await startOrigin(t)
+    await t.rejects(startInstance(t, { origin, isr: { render: { timeout: -1 } } }), { code: 'FST_ISR_ERR_INVALID_OPTION' })
   })
 })

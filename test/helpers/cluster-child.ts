@@ -1,0 +1,171 @@
+// One instance of a site in a process of its own, for tests of several instances on one Redis:
+// see cluster-app.ts, which starts it and talks to it.
+import { randomUUID } from 'node:crypto'
+import { channel } from 'node:diagnostics_channel'
+import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import isr, { type Inspection, type IsrOptions, type OrderResult, type RefreshResult, type RoutePolicy, type Stats, type Target } from '../../lib/index.js'
+import { showPage } from './cluster-page.js'
+
+/** What can be cloned of a client's options. */
+export type ClientOptions = Pick<RedisOptions, 'host' | 'port' | 'path' | 'sentinels' | 'name' | 'username' | 'password' | 'tls' | 'keyPrefix' | 'db' | 'lazyConnect' | 'connectionName'>
+
+/** Which client the app brings, and what it is made of. */
+export interface ClientSettings {
+  /** @default 'ioredis' */
+  library?: 'ioredis' | 'ioredis5' | 'iovalkey'
+  /** Of the client, or of each of a cluster's. */
+  options?: ClientOptions
+  /** Makes the client that of a Redis Cluster. */
+  nodes?: readonly { host: string, port: number }[]
+}
+
+/** What goes to the child: only what can be cloned, no functions. */
+export interface ChildSettings {
+  name: string
+  originPort: number
+  client: ClientSettings | null
+  /** The option `redis`, but for its client. */
+  redis: object
+  isr: Omit<IsrOptions, 'clock'>
+  policy: Omit<RoutePolicy, 'paths'>
+  /** Milliseconds that this instance's clock is ahead. */
+  clockOffset: number
+  /** Telemetry channels to report, without `fastify-isr:`. */
+  events: readonly string[]
+}
+
+/** Methods that the parent may call. */
+export interface ChildCalls {
+  purge (target: Target): Promise<OrderResult>
+  revalidate (target: Target, options?: { expire?: number }): Promise<OrderResult>
+  refresh (target: Target): Promise<RefreshResult>
+  inspect (url: string): Promise<Inspection>
+  stats (): Stats
+  health (): unknown
+  setClock (offset: number): void
+  close (): Promise<void>
+}
+
+/** What is left of an error that goes to another process, its code included. */
+export interface SentError { message: string, code: string | undefined, stack: string | undefined }
+
+export type ToChild =
+  | { type: 'start', settings: ChildSettings }
+  | { type: 'call', id: number, name: keyof ChildCalls, args: unknown[] }
+export type ToParent =
+  | { type: 'ready', port: number }
+  | { type: 'failed', error: SentError }
+  | { type: 'result', id: number, value?: unknown, error?: SentError }
+  | { type: 'event', name: string, event: unknown }
+/** What the origin is asked for, and what it answers. */
+export interface OriginQuery { id: string, render: string, instance: string, isLive: boolean }
+export interface OriginAnswer { version: number, render: string, instance: string }
+
+interface Client {
+  on (name: 'error', listener: () => void): unknown
+  disconnect (): void
+}
+
+async function makeClient ({ library = 'ioredis', options, nodes }: ClientSettings): Promise<Client> {
+  if (nodes !== undefined) return new Cluster([...nodes], { redisOptions: { ...options } })
+  if (library === 'ioredis5') return new (await import('ioredis5')).Redis({ ...options } as object)
+  if (library === 'iovalkey') return new (await import('iovalkey')).Redis({ ...options } as object)
+  return new Redis({ ...options } as object)
+}
+
+function send (message: ToParent, sent?: () => void): void {
+  if (process.connected) process.send?.(message, undefined, undefined, sent)
+}
+
+function toSend (error: unknown): SentError {
+  const { message, code, stack } = error as NodeJS.ErrnoException
+  return { message, code, stack }
+}
+
+async function askOrigin (port: number, query: OriginQuery): Promise<{ status: number, answer: OriginAnswer }> {
+  const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body: JSON.stringify(query) })
+  return { status: response.status, answer: await response.json() as OriginAnswer }
+}
+
+async function start (settings: ChildSettings): Promise<{ port: number, calls: ChildCalls }> {
+  let { clockOffset } = settings
+  const app = Fastify({ logger: { level: 'info' }, disableRequestLogging: true })
+  const client = settings.client === null ? null : await makeClient(settings.client)
+  // An app that listens to none of them has them printed by the client.
+  client?.on('error', () => {})
+  for (const name of settings.events) channel(`fastify-isr:${name}`).subscribe(event => { report(name, event) })
+
+  await app.register(isr, {
+    ...settings.isr,
+    clock: () => Date.now() + clockOffset,
+    ...(client === null ? {} : { redis: { ...settings.redis, client } })
+  })
+  app.get<{ Params: { id: string } }>('/page/:id', {
+    config: { prerender: { onDemand: true, tags: ({ id }) => ['pages', `page-${id}`], ...settings.policy } }
+  }, async (request, reply) => {
+    const { id } = request.params
+    const { status, answer } = await askOrigin(settings.originPort, {
+      id,
+      render: randomUUID(),
+      instance: settings.name,
+      isLive: request.isrRender === null
+    })
+    if (status === 404) return reply.code(404).type('text/html').send(`no page ${id}`)
+    if (status !== 200) throw new Error(`the origin answers ${status}`)
+    return reply.type('text/html; charset=utf-8').send(showPage({ key: `/page/${id}`, ...answer }))
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+
+  const calls: ChildCalls = {
+    purge: async target => await app.isr.purge(target),
+    revalidate: async (target, options) => await app.isr.revalidate(target, options),
+    refresh: async target => await app.isr.refresh(target),
+    inspect: async url => await app.isr.inspect(url),
+    stats: () => app.isr.stats(),
+    health: () => (app.isr as unknown as { health (): unknown }).health(),
+    setClock (offset) { clockOffset = offset },
+    async close () {
+      await app.close()
+      client?.disconnect()
+    }
+  }
+  return { port: (app.server.address() as AddressInfo).port, calls }
+}
+
+function report (name: string, event: unknown): void {
+  try {
+    send({ type: 'event', name, event })
+  } catch {
+    // Something in it can't be cloned.
+    send({ type: 'event', name, event: JSON.parse(JSON.stringify(event)) as unknown })
+  }
+}
+
+async function answer (calls: ChildCalls, { id, name, args }: Extract<ToChild, { type: 'call' }>): Promise<void> {
+  // After the last answer nothing but what the app has left open keeps the process alive.
+  const sent = name === 'close' ? () => { process.disconnect() } : undefined
+  try {
+    const value = await (calls[name] as (...args: unknown[]) => unknown)(...args)
+    send({ type: 'result', id, value }, sent)
+  } catch (error) {
+    send({ type: 'result', id, error: toSend(error) }, sent)
+  }
+}
+
+if (process.argv[1]?.endsWith('cluster-child.js')) {
+  let calls: ChildCalls | null = null
+  process.on('message', (message: ToChild) => {
+    if (message.type === 'call') {
+      if (calls !== null) void answer(calls, message)
+      return
+    }
+    start(message.settings).then(started => {
+      calls = started.calls
+      send({ type: 'ready', port: started.port })
+    }, (error: unknown) => {
+      send({ type: 'failed', error: toSend(error) }, () => { process.exit(1) })
+    })
+  })
+}
