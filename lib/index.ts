@@ -1,4 +1,3 @@
-import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
@@ -6,23 +5,24 @@ import type { BuildOptions, BuildReport, Isr, IsrOptions, OrderResult, plugin as
 import { removeExport } from './build/export.js'
 import { BuildFollower } from './build/follow.js'
 import { build } from './build/generate.js'
+import { isBuildProcess } from './build/mode.js'
+import { Seeder } from './build/seed.js'
 import { ServedBuild } from './build/served-build.js'
 import { Cache } from './cache/cache.js'
 import { RenderQueue } from './cache/render-queue.js'
-import { LocalCoordinator } from './cluster/local.js'
-import { MarkLog } from './cluster/mark-log.js'
+import { connect } from './connect.js'
 import { cached } from './data/cached.js'
 import { DataCache } from './data/data-cache.js'
 import { dataHook } from './data/hook.js'
 import { prepareDatum, type Datum } from './data/value.js'
-import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady } from './errors.js'
+import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady, RedisWithoutBuild } from './errors.js'
 import { addEndpoint } from './ops/endpoint.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
 import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
-import { readOptions } from './options.js'
+import { readOptions, type Settings } from './options.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
 import { warnOfMissedRoutes } from './pages/missed-routes.js'
@@ -42,29 +42,40 @@ const kHandle = Symbol.for('fastify-isr')
 const HEARTBEAT = 1000
 
 async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<void> {
-  const settings = readOptions(options)
+  const given = readOptions(options)
   const server = app.server as unknown as Record<symbol, Isr | undefined>
   if (server[kHandle] !== undefined) throw new AlreadyRegistered()
   if ((app.server as { insecureHTTPParser?: boolean }).insecureHTTPParser === true || process.execArgv.includes('--insecure-http-parser')) throw new InsecureParser()
   const log = app.log.child({ plugin: 'fastify-isr' })
+  const isBuild = isBuildProcess()
+  const cluster = connect({
+    settings: given,
+    log,
+    isBuild,
+    hasPages: () => cache.buildId !== '',
+    onMarkTrouble: reportMarks,
+    onConnected: () => { seeder.run() }
+  })
+  const { coordinator } = cluster
+  // From here on there is one clock: that of all instances.
+  const settings: Settings = Object.freeze({ ...given, clock: cluster.clock })
   const { render } = settings
   const isDiskOn = settings.enabled && settings.disk !== false
   const context = { app, settings, log }
 
   const queue = new RenderQueue(render.concurrency, render.maxQueue)
-  const marks = isDiskOn ? new MarkLog(path.join(settings.dir, '.isr', 'marks'), () => cache.buildId !== '', reportMarks) : null
-  const coordinator = new LocalCoordinator(settings.clock, marks)
   const cache: Cache<PageView, Rendered> = new Cache({
     maxBytes: settings.enabled ? settings.memory.maxBytes : 0,
     queue,
     coordinator,
+    shared: cluster.shared,
     clock: settings.clock,
     renderTimeout: render.timeout,
     // One engine, one memory: a key tells which of the two it is.
     prepare: entry => (isPageKey(entry.key) ? prepareView(entry, registry, settings) : prepareDatum(entry)) as PageView,
     onError: (key, error) => { report(error, { key }, 'a stored page could not be used; it is rendered again') }
   })
-  const pages = new PageServer({ cache, context })
+  const pages = new PageServer({ cache, context, isDisconnected: () => coordinator.isDisconnected })
   const registry: Registry = new Registry({
     settings,
     attach: (declared, route) => { pages.attach(declared, route) },
@@ -81,6 +92,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     onError: error => { report(error, {}, 'the manifest could not be read; what was served is served on') },
     inUse: () => served.buildId === null ? [] : [served.buildId]
   })
+  const seeder = new Seeder({ cache, claim: buildId => cluster.claim(buildId, 'seed'), isClosing: () => isClosing })
   const orders = new Orders({ settings, coordinator, known, registry, cache, log, removeExport: file => removeExport(settings.dir, file) })
   const inspector = new Inspector({ settings, cache, queue, registry, matcher, known, served: pages.counts })
   const data = new DataCache({
@@ -111,7 +123,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     data: options => dataHook(data, options),
     inspect: async url => await inspector.inspect(url),
     entries: async options => await inspector.entries(options),
-    stats: () => inspector.stats(),
+    stats: () => ({ ...inspector.stats(), redis: cluster.stats() }),
+    health: () => cluster.health(),
     routes: () => inspector.routes()
   }
   server[kHandle] = isr
@@ -146,6 +159,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
 
   app.addHook('onReady', async () => {
     served.onPages((pages) => {
+      seeder.add(cache.buildId, pages)
       if (!settings.prewarm || !settings.enabled || isClosing) return
       const { buildId } = served
       void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
@@ -154,12 +168,19 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       await coordinator.start(cache)
       await follower.check()
       if (served.buildId === null) served.begin()
+      if (settings.redis !== null && served.buildId === null && !isBuild) throw new RedisWithoutBuild()
       heartbeat = setInterval(() => {
         void follower.check()
         void coordinator.catchUp()
       }, HEARTBEAT)
       heartbeat.unref()
-    } else await coordinator.start(cache)
+    } else {
+      if (settings.enabled && settings.redis !== null) {
+        served.begin()
+        if (served.buildId === null && !isBuild) throw new RedisWithoutBuild()
+      }
+      await coordinator.start(cache)
+    }
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })
@@ -173,7 +194,9 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   })
   app.addHook('onClose', async () => {
     clearInterval(heartbeat)
+    await seeder.close()
     await served.close()
+    await cluster.shared?.close()
     await coordinator.close()
   })
 

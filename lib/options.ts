@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import type { Bypass, Encoding, IsrOptions, PolicyDefaults, UrlStyle } from '../types/index.js'
+import type { Bypass, Encoding, IsrOptions, IsrTier, PolicyDefaults, RedisOptions, RedisTemplate, UrlStyle } from '../types/index.js'
 import { InvalidOption } from './errors.js'
 
 /** Options after validation: every default filled in, nothing left to check at run time. */
@@ -20,14 +20,28 @@ export interface Settings {
   readonly strictPaths: boolean
   readonly buildId: string | null
   readonly bypass: Bypass | null
+  readonly redis: RedisSettings | null
+  readonly tier: IsrTier | null
   readonly revalidateEndpoint: { readonly path: string, readonly secrets: readonly string[] } | null
   readonly cacheStatus: boolean
   readonly cdn: { readonly cacheControl: boolean }
   readonly clock: () => number
 }
 
+export interface RedisSettings {
+  readonly client: RedisTemplate
+  readonly prefix: string
+  /** Milliseconds, like the next two. */
+  readonly commandTimeout: number
+  readonly heartbeat: number
+  readonly leaseTtl: number
+  /** Seconds. */
+  readonly maxAge: number
+  readonly secret: string | null
+}
+
 const KNOWN: Record<keyof IsrOptions, true> = {
-  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, bypass: true, revalidateEndpoint: true, cacheStatus: true, cdn: true, clock: true
+  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, redis: true, tier: true, bypass: true, revalidateEndpoint: true, cacheStatus: true, cdn: true, clock: true
 }
 
 const MIB = 1024 * 1024
@@ -71,6 +85,8 @@ export function readOptions (options: IsrOptions): Settings {
     prewarm: bool(options.prewarm, 'prewarm', true),
     strictPaths: bool(options.strictPaths, 'strictPaths', true),
     buildId: readBuildId(options.buildId),
+    redis: readRedis(options.redis),
+    tier: readTier(options.tier),
     bypass: readBypass(options.bypass, refuseOption('bypass')),
     revalidateEndpoint: readEndpoint(options.revalidateEndpoint),
     cacheStatus: bool(options.cacheStatus, 'cacheStatus', true),
@@ -210,9 +226,51 @@ function readEndpoint (value: IsrOptions['revalidateEndpoint']): Settings['reval
   const { path: url, secret } = group(value, 'revalidateEndpoint', { path: true, secret: true })
   if (typeof url !== 'string' || !/^\/[\w./~-]*$/.test(url)) throw new InvalidOption('revalidateEndpoint.path', "a path such as '/internal/revalidate'", 'something else')
   const secrets = Array.isArray(secret) ? secret : [secret]
-  const areLong = secrets.length > 0 && secrets.every(item => typeof item === 'string' && item.length >= LEAST_SECRET && /^[\x21-\x7e]+$/.test(item))
+  const areLong = secrets.length > 0 && secrets.every(isSecret)
   if (!areLong) throw new InvalidOption('revalidateEndpoint.secret', `${LEAST_SECRET} or more visible characters, or an array of such secrets`, 'something else')
   return Object.freeze({ path: url, secrets: Object.freeze([...secrets]) })
+}
+
+function readRedis (value: IsrOptions['redis']): RedisSettings | null {
+  if (value === undefined) return null
+  const wanted = 'a client of ioredis or iovalkey (Redis or Cluster), or { client, prefix, … } with one'
+  if (typeof value !== 'object' || value === null) throw new InvalidOption('redis', wanted, show(value))
+  const isClient = isRedisClient(value)
+  const known: Record<keyof RedisOptions, true> = { client: true, prefix: true, commandTimeout: true, heartbeat: true, leaseTtl: true, maxAge: true, secret: true }
+  const options = isClient ? { client: value } : group(value, 'redis', known)
+  if (!isRedisClient(options.client)) throw new InvalidOption(isClient ? 'redis' : 'redis.client', wanted, show(options.client))
+  const { prefix = 'isr', secret } = options
+  // Part of keys and channels; braces would move the slots of a Redis Cluster.
+  if (typeof prefix !== 'string' || !/^[\w.:-]{1,64}$/.test(prefix)) throw new InvalidOption('redis.prefix', "1 to 64 letters, digits, '.', ':', '-' and '_'", show(prefix))
+  if (secret !== undefined && !isSecret(secret)) throw new InvalidOption('redis.secret', `${LEAST_SECRET} or more visible characters`, 'something else')
+  const maxAge = options.maxAge ?? 604_800
+  if (!isSeconds(maxAge) || maxAge < 1 || maxAge === Infinity) throw new InvalidOption('redis.maxAge', 'a number of seconds, 1 or more', show(maxAge))
+  return Object.freeze({
+    client: options.client,
+    prefix,
+    commandTimeout: whole(options.commandTimeout, 'redis.commandTimeout', 500, 1, MOST_DELAY),
+    heartbeat: whole(options.heartbeat, 'redis.heartbeat', 1000, 10, MOST_DELAY),
+    leaseTtl: whole(options.leaseTtl, 'redis.leaseTtl', 3000, 100, MOST_DELAY),
+    maxAge,
+    secret: secret ?? null
+  })
+}
+
+function isRedisClient (value: unknown): value is RedisTemplate {
+  const { duplicate, call, status } = (value ?? {}) as Record<string, unknown>
+  return typeof duplicate === 'function' && typeof call === 'function' && typeof status === 'string'
+}
+
+function isSecret (value: unknown): value is string {
+  return typeof value === 'string' && value.length >= LEAST_SECRET && /^[\x21-\x7e]+$/.test(value)
+}
+
+function readTier (value: IsrOptions['tier']): IsrTier | null {
+  if (value === undefined) return null
+  const { name, get, set, delete: remove } = (value ?? {}) as unknown as Record<string, unknown>
+  const isTier = typeof name === 'string' && [get, set, remove].every(method => typeof method === 'function')
+  if (!isTier) throw new InvalidOption('tier', 'an object with name, get(), set() and delete()', show(value))
+  return value
 }
 
 function readCacheControl (value: unknown, name: string): PolicyDefaults['cacheControl'] {

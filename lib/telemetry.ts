@@ -17,11 +17,16 @@ export interface IsrEvents {
   prewarm: { pages: number, bytes: number, durationMs: number }
   /** Pages were ordered stale (`soft`) or gone (`hard`). */
   invalidate: { kind: 'soft' | 'hard', tags: string[], epoch: number, matched: number }
+  /** Whose turn it is to render a page was decided in Redis. */
+  lease: LeaseEvent
   /** A tier refused to read or write; the page was served without it. */
   'tier-error': { tier: TierName, operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error }
   /** Anything else that went wrong and that no visitor saw. */
   error: { error: Error, path?: string, route?: string }
 }
+
+/** `elsewhere`, `done`, `failed`: another instance renders it, has just done so, or has tried in vain. `alone`: nobody could be asked. */
+export interface LeaseEvent { key: string, outcome: 'granted' | 'elsewhere' | 'done' | 'failed' | 'alone', durationMs: number }
 
 export type RenderOutcome = 'storable' | 'unstorable' | 'failure'
 export type ServeOutcome = 'hit' | 'stale' | 'miss' | 'stale-if-error' | 'bypass' | 'unstorable' | 'failed'
@@ -30,7 +35,7 @@ export type DataOutcome = 'fresh' | 'stale' | 'miss' | 'stale-if-error' | 'faile
 
 type Channels = { readonly [Name in keyof IsrEvents]: Channel<unknown, IsrEvents[Name]> }
 
-const names = ['build', 'render', 'serve', 'regenerate', 'data', 'prewarm', 'invalidate', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
+const names = ['build', 'render', 'serve', 'regenerate', 'data', 'prewarm', 'invalidate', 'lease', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
 
 /**
  * The `node:diagnostics_channel` channels, named `fastify-isr:<event>`. Nothing

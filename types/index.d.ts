@@ -75,6 +75,20 @@ export interface IsrOptions {
    * neither, nothing is written to disk at run time.
    */
   buildId?: string
+  /**
+   * Many instances, one truth: pages, one render per page, and orders that
+   * reach all. A client of ioredis (5.4 or later) or iovalkey, as a template:
+   * connections of its own are made from its options, it is neither used nor
+   * closed. Needs a `buildId` or a build.
+   * @default none
+   */
+  redis?: RedisTemplate | RedisOptions
+  /**
+   * Where instances share pages, in place of Redis. With `redis` as well,
+   * Redis sees to orders and leases only.
+   * @default Redis, if there is one
+   */
+  tier?: IsrTier
   /** Requests that the live handler answers and nothing is stored for. */
   bypass?: Bypass
   /**
@@ -96,6 +110,29 @@ export interface IsrOptions {
   cdn?: { cacheControl?: boolean }
   /** Milliseconds since the epoch; injected by tests. @default Date.now */
   clock?: () => number
+}
+
+export interface RedisOptions {
+  client: RedisTemplate
+  /** Of all keys and channels; instances with the same one belong together. @default 'isr' */
+  prefix?: string
+  /** Milliseconds that anything waits for Redis. @default 500 */
+  commandTimeout?: number
+  /** Milliseconds between two looks at what others have ordered. @default 1000 */
+  heartbeat?: number
+  /** Milliseconds after which another instance renders what one has died over. @default 3000 */
+  leaseTtl?: number
+  /** Seconds that a page stays in Redis at most, unless it is stored again. @default 604800 (a week) */
+  maxAge?: number
+  /** Seals what is stored in Redis, so that others with access to it can't alter it. 32 characters or more. */
+  secret?: string
+}
+
+/** What says how Redis is reached: `Redis` or `Cluster` of ioredis or iovalkey. */
+export interface RedisTemplate {
+  readonly status: string
+  duplicate (...args: never[]): unknown
+  call (...args: never[]): unknown
 }
 
 export type UrlStyle = 'directory' | 'file'
@@ -464,7 +501,31 @@ export interface Stats {
   renders: { started: number, stored: number, renewed: number, unstorable: number, failed: number, running: number, queued: number }
   memory: { entries: number, bytes: number, maxBytes: number, evictions: number }
   disk: { entries: number, bytes: number, maxBytes: number, errors: number } | null
+  /** Null without `redis`. */
+  redis: RedisStats | null
   buildId: string | null
+}
+
+export interface RedisStats extends Omit<Health, 'redis'> {
+  status: 'connected' | 'degraded'
+  incarnation: string | null
+  /** Orders that Redis has not been told yet. */
+  queued: number
+  /** Commands sent. */
+  commands: number
+  /** Renders that this instance had the lease for. */
+  leases: number
+  /** Pages asked for and found, written, and what went wrong with that. */
+  tier: { reads: number, hits: number, writes: number, errors: number }
+}
+
+export interface Health {
+  /** `degraded`: Redis can't be asked, or not everything it says is known here yet. `off`: there is none. */
+  redis: 'connected' | 'degraded' | 'off'
+  /** Logical time of the last order heard of; null without Redis. */
+  epoch: number | null
+  /** Orders known to exist that have not been carried out here yet. */
+  lag: number
 }
 
 export interface RouteInfo {
@@ -564,6 +625,8 @@ export interface Isr {
   inspect (url: string): Promise<Inspection>
   entries (options?: { cursor?: string, limit?: number, filter?: string }): Promise<EntriesPage>
   stats (): Stats
+  /** Whether this instance knows what the others do. It serves in any case. */
+  health (): Health
   routes (): RouteInfo[]
 }
 

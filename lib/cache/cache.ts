@@ -237,7 +237,18 @@ export class Cache<View, R> implements Listener {
     return this.#tiers.keysTagged(tag)
   }
 
-  /** Removes an entry from every tier. */
+  /** Other instances can be asked for pages. */
+  get isShared (): boolean {
+    return this.#tiers.isShared
+  }
+
+  /** Puts what is on disk where other instances find it. */
+  async seed (key: string): Promise<void> {
+    const entry = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null
+    if (entry !== null && entry.buildId === this.buildId && this.marks().judge(entry).kind !== 'hard') await this.#tiers.share(entry)
+  }
+
+  /** Removes an entry from every tier of this instance. */
   drop (key: string): void {
     this.#tiers.drop(key)
   }
@@ -343,7 +354,7 @@ export class Cache<View, R> implements Listener {
             this.#setbacks.noteElsewhere(key, source.tags, turn.retryAfterMs)
             return { type: 'held', held: old, report: 'left' }
           }
-          await coordinator.ended(key, turn.retryAfterMs, AbortSignal.any([signal, this.#closing.signal]))
+          await coordinator.ended(key, this.buildId, turn.retryAfterMs, AbortSignal.any([signal, this.#closing.signal]))
         }
         const newer = await this.#tiers.reconcile(key)
         if (!flight.isForced && this.#isUsable(newer, old)) return this.#adopt(newer, () => {})

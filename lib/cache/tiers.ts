@@ -106,12 +106,12 @@ export class Tiers<View> {
   /** Puts an entry where other instances find it; resolves with whether it, or something newer, is there. */
   share (entry: Entry): Promise<boolean> {
     const { shared } = this.#options
-    return shared === null || !this.isShared || entry.incarnation === undefined ? Promise.resolve(false) : shared.write(entry)
+    return shared === null || !this.isShared ? Promise.resolve(false) : shared.write(entry)
   }
 
   /** Removes what was rendered up to a moment from where other instances find it. */
   async unshare (key: string, version: RenderedAt): Promise<void> {
-    if (this.isShared && version.incarnation !== undefined) await this.#options.shared?.delete(key, this.#buildId, version)
+    if (this.isShared) await this.#options.shared?.delete(key, this.#buildId, version)
   }
 
   /** An entry as it would be served, stored nowhere. */
@@ -204,11 +204,14 @@ export class Tiers<View> {
   #once (key: string, read: (isCurrent: () => boolean) => Promise<Held<View> | null>): Promise<Held<View> | null> {
     const loading = this.#loads.get(key)
     if (loading !== undefined) return loading
-    const promise: Promise<Held<View> | null> = read(() => this.#loads.get(key) === promise).finally(() => {
-      if (this.#loads.get(key) === promise) this.#loads.delete(key)
+    let mine: Promise<Held<View> | null> | null = null
+    // Nothing can have come in between as long as it has not waited.
+    const isCurrent = (): boolean => mine === null || this.#loads.get(key) === mine
+    mine = read(isCurrent).finally(() => {
+      if (this.#loads.get(key) === mine) this.#loads.delete(key)
     })
-    this.#loads.set(key, promise)
-    return promise
+    this.#loads.set(key, mine)
+    return mine
   }
 
   async #read (key: string, isCurrent: () => boolean): Promise<Held<View> | null> {
@@ -223,7 +226,8 @@ export class Tiers<View> {
     // Written, dropped or replaced by another build since: what was read is not what stands.
     if (!isCurrent()) return await this.load(key)
     if (read === null) return this.memory.peek(key) ?? null
-    const held = this.#take(this.#fromDisk(read), 'disk')
+    if (read.incarnation !== undefined) this.#options.observe(read)
+    const held = this.#take(this.#comparable(read), 'disk')
     if (held === null) void disk.delete(key)
     return held
   }
@@ -235,19 +239,17 @@ export class Tiers<View> {
     const standing = this.memory.peek(key) ?? null
     if (entry === null) return standing
     this.#behind.delete(key)
-    const held = this.#take(entry, shared?.name ?? '')
+    const newest = this.#comparable(entry)
+    const held = this.#take(newest, shared?.name ?? '')
     // Promoted, so that it is there when nobody can be asked.
-    if (held?.entry === entry) void this.#disk?.write(entry)
+    if (held?.entry === newest) void this.#disk?.write(newest)
     return held
   }
 
-  /** What an entry on disk says of its age counts as far as it can be compared. */
-  #fromDisk (read: Entry): Entry {
+  /** What an entry says of its logical time counts as far as it can be compared. */
+  #comparable (read: Entry): Entry {
+    if (read.incarnation !== undefined) return read
     const { epoch, incarnation } = this.#options.now()
-    if (read.incarnation !== undefined) {
-      this.#options.observe(read)
-      return read
-    }
     // From a clock that has gone back since, or from a time without Redis: it can't say which marks its render knew.
     return incarnation !== undefined || read.epoch > epoch ? { ...read, epoch: 0 } : read
   }

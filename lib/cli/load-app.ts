@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Isr } from '../../types/index.js'
+import { declareBuild } from '../build/mode.js'
 import { show } from '../options.js'
 import type { LoadOptions } from './app-flags.js'
 import { CliError, codeOf } from './cli-error.js'
@@ -34,6 +35,7 @@ const HANDLE = Symbol.for('fastify-isr')
 export async function createApp (options: LoadOptions & LoadEvents): Promise<LoadedApp> {
   if (!existsSync(options.file)) throw new CliError(`there is no ${options.file}`)
   nameThePackage(options.file)
+  declareBuild()
   const module = await within(hardBound(options), importApp(options), () =>
     new CliError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT }))
   const { exported, serverOptions } = readModule(module)

@@ -73,6 +73,8 @@ export type LeaseEnd =
   | { kind: 'stored', version: RenderedAt }
   | { kind: 'dropped', version: Moment }
   | { kind: 'failed', failures: number, backoffMs: number, reason: string }
+  /** Not to be done again for so long (milliseconds). */
+  | { kind: 'done', forMs: number }
   /** Nothing that others should know. */
   | { kind: 'nothing' }
 
@@ -94,7 +96,7 @@ export interface Coordinator {
   order (orders: readonly Order[]): Promise<Ordered>
   turn (request: TurnRequest): Turn | Promise<Turn>
   /** Resolves when a render elsewhere is heard to have ended, or after that time. */
-  ended (key: string, ms: number, signal: AbortSignal): Promise<void>
+  ended (key: string, buildId: string, ms: number, signal: AbortSignal): Promise<void>
   /** Delivers the marks of the past and, from then on, of others. */
   start (listener: Listener): Promise<void>
   /** Looks for marks of others now. */

@@ -75,7 +75,7 @@ export class Inspector {
     }
   }
 
-  stats (): Stats {
+  stats (): Omit<Stats, 'redis'> {
     const { cache, queue, settings, served } = this.#options
     const { disk, memory } = cache
     return {

@@ -28,14 +28,15 @@ function remember (reply: FastifyReply, sent: Sent): void {
 }
 
 /** Cache-Status of a page that was there (RFC 9211). */
-export function hitStatus (held: Held<PageView>, now: number, how: 'fresh' | 'stale' | 'stale-if-error'): string {
+export function hitStatus (held: Held<PageView>, now: number, how: 'fresh' | 'stale' | 'stale-if-error', isDisconnected = false): string {
   if (how === 'fresh') {
     const ttl = Math.ceil((held.freshUntil - now) / 1000)
-    return ttl === Infinity ? 'hit' : `hit; ttl=${ttl}`
+    const detail = isDisconnected ? '; detail=disconnected' : ''
+    return ttl === Infinity ? `hit${detail}` : `hit; ttl=${ttl}${detail}`
   }
   // Jitter and marks make a page stale before its time.
   const ttl = Math.min(0, Math.floor((held.entry.renderedAt - now) / 1000 + held.entry.ttl))
-  return `hit; ttl=${ttl}; detail=${how}`
+  return `hit; ttl=${ttl}; detail=${isDisconnected ? 'disconnected' : how}`
 }
 
 /** Sends a stored page. `status` is the Cache-Status without the cache's name. */

@@ -15,6 +15,8 @@ import type { PageView } from './view.js'
 export interface ServerOptions {
   cache: Cache<PageView, Rendered>
   context: SourceContext
+  /** Other instances may know of orders that this one has not heard of. */
+  isDisconnected: () => boolean
 }
 
 /** Answers by outcome, since start. */
@@ -36,11 +38,13 @@ export class PageServer {
   readonly #settings: Settings
   readonly #cache: Cache<PageView, Rendered>
   readonly #context: SourceContext
+  readonly #isDisconnected: () => boolean
 
   constructor (options: ServerOptions) {
     this.#settings = options.context.settings
     this.#cache = options.cache
     this.#context = options.context
+    this.#isDisconnected = options.isDisconnected
   }
 
   /**
@@ -101,7 +105,7 @@ export class PageServer {
     this.#cache.use(held)
     route.paths.touch(held.entry.key)
     if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path, outcome: 'hit', source: 'memory', durationMs: 0 })
-    sendPage(request, reply, held, hitStatus(held, now, 'fresh'), this.#settings)
+    sendPage(request, reply, held, hitStatus(held, now, 'fresh', this.#isDisconnected()), this.#settings)
     return true
   }
 
@@ -191,7 +195,7 @@ export class PageServer {
 
   #sendHeld (exchange: Exchange, held: Held<PageView>, how: 'fresh' | 'stale' | 'stale-if-error', source: TierName): void {
     this.#count(exchange, { key: held.entry.key, path: pathOf(exchange.request) }, { outcome: how === 'fresh' ? 'hit' : how, source })
-    sendPage(exchange.request, exchange.reply, held, hitStatus(held, this.#settings.clock(), how), this.#settings)
+    sendPage(exchange.request, exchange.reply, held, hitStatus(held, this.#settings.clock(), how, this.#isDisconnected()), this.#settings)
   }
 
   #live (exchange: Exchange, page: PageKey | null, { outcome, detail, isPrivate = false, forwarded = 'fwd=bypass' }: { outcome: 'bypass' | 'unstorable', detail: string, isPrivate?: boolean, forwarded?: string }): void {
