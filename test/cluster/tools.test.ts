@@ -431,6 +431,18 @@ t.test('an instance', async t => {
     await t.rejects(b.get('/page/1'), { code: 'ECONNREFUSED' })
   })
 
+  t.test('brings a Redis client of its own, and takes it along', async t => {
+    const origin = await startOrigin(t)
+    const redis = await startRedis(t)
+    for (const library of ['ioredis', 'ioredis5', 'iovalkey'] as const) {
+      const instance = await startInstance(t, { origin, client: { library, options: { path: redis.socket } }, redis: { prefix: library } })
+      t.ok(Number((await redis.info('clients'))['connected_clients']) > 1)
+      t.equal((await instance.get('/page/1')).status, 200)
+      await instance.close()
+      await eventually('only the test is connected', async () => (await redis.info('clients'))['connected_clients'] === '1')
+    }
+  })
+
   t.test('says why it does not start', async t => {
     const origin = await startOrigin(t)
     await t.rejects(startInstance(t, { origin, isr: { render: { timeout: -1 } } }), { code: 'FST_ISR_ERR_INVALID_OPTION' })

@@ -134,7 +134,7 @@ export interface InstanceOptions {
   /** The port of the app's Redis client, or all about it; without it there is no Redis. */
   client?: number | ClientSettings
   /** The option `redis`, but for its client. */
-  redis?: { prefix?: string, commandTimeout?: number, heartbeat?: number, leaseTtl?: number, maxAge?: number, secret?: string }
+  redis?: ChildSettings['redis']
   /** Where pages are kept, for this instance alone unless the test says otherwise; without it there is no disk tier. */
   dir?: string
   /** @default 'b1' */

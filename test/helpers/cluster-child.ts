@@ -3,13 +3,13 @@
 import { randomUUID } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
 import type { AddressInfo } from 'node:net'
-import Fastify from 'fastify'
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import isr, { type Inspection, type IsrOptions, type OrderResult, type RefreshResult, type RoutePolicy, type Stats, type Target } from '../../lib/index.js'
+import Fastify, { LogController } from 'fastify'
+import { Cluster, Redis, type RedisOptions as IoredisOptions } from 'ioredis'
+import isr, { type Health, type Inspection, type IsrOptions, type OrderResult, type RedisOptions, type RedisTemplate, type RefreshResult, type RoutePolicy, type Stats, type Target } from '../../lib/index.js'
 import { showPage } from './cluster-page.js'
 
 /** What can be cloned of a client's options. */
-export type ClientOptions = Pick<RedisOptions, 'host' | 'port' | 'path' | 'sentinels' | 'name' | 'username' | 'password' | 'tls' | 'keyPrefix' | 'db' | 'lazyConnect' | 'connectionName'>
+export type ClientOptions = Pick<IoredisOptions, 'host' | 'port' | 'path' | 'sentinels' | 'name' | 'username' | 'password' | 'tls' | 'keyPrefix' | 'db' | 'lazyConnect' | 'connectionName'>
 
 /** Which client the app brings, and what it is made of. */
 export interface ClientSettings {
@@ -27,8 +27,8 @@ export interface ChildSettings {
   originPort: number
   client: ClientSettings | null
   /** The option `redis`, but for its client. */
-  redis: object
-  isr: Omit<IsrOptions, 'clock'>
+  redis: Omit<RedisOptions, 'client'>
+  isr: Omit<IsrOptions, 'clock' | 'redis' | 'tier'>
   policy: Omit<RoutePolicy, 'paths'>
   /** Milliseconds that this instance's clock is ahead. */
   clockOffset: number
@@ -43,7 +43,7 @@ export interface ChildCalls {
   refresh (target: Target): Promise<RefreshResult>
   inspect (url: string): Promise<Inspection>
   stats (): Stats
-  health (): unknown
+  health (): Health
   setClock (offset: number): void
   close (): Promise<void>
 }
@@ -63,7 +63,7 @@ export type ToParent =
 export interface OriginQuery { id: string, render: string, instance: string, isLive: boolean }
 export interface OriginAnswer { version: number, render: string, instance: string }
 
-interface Client {
+interface Client extends RedisTemplate {
   on (name: 'error', listener: () => void): unknown
   disconnect (): void
 }
@@ -91,7 +91,7 @@ async function askOrigin (port: number, query: OriginQuery): Promise<{ status: n
 
 async function start (settings: ChildSettings): Promise<{ port: number, calls: ChildCalls }> {
   let { clockOffset } = settings
-  const app = Fastify({ logger: { level: 'info' }, disableRequestLogging: true })
+  const app = Fastify({ logger: { level: 'info' }, logController: new LogController({ disableRequestLogging: true }) })
   const client = settings.client === null ? null : await makeClient(settings.client)
   // An app that listens to none of them has them printed by the client.
   client?.on('error', () => {})
@@ -124,7 +124,7 @@ async function start (settings: ChildSettings): Promise<{ port: number, calls: C
     refresh: async target => await app.isr.refresh(target),
     inspect: async url => await app.isr.inspect(url),
     stats: () => app.isr.stats(),
-    health: () => (app.isr as unknown as { health (): unknown }).health(),
+    health: () => app.isr.health(),
     setClock (offset) { clockOffset = offset },
     async close () {
       await app.close()
