@@ -9,13 +9,13 @@ export interface Test {
 // Ends with whoever holds the other end of its standard input, however that one ends: the only
 // notice that a process killed by SIGKILL can still give. Ctrl-C reaches everybody at the
 // terminal; the guard must outlive it.
-const GUARD = 'trap "" INT TERM HUP; read -r never; kill -9 "$1"'
+const GUARD = 'trap "" INT TERM HUP; read -r never; kill -9 "$1"; if [ -n "$2" ]; then rm -rf "$2"; fi'
 
-/** Starts a program that never outlives this process, not even when this process is killed. */
-export function spawnGuarded (command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+/** Starts a program that never outlives this process, not even when this process is killed; nor does its directory. */
+export function spawnGuarded (command: string, args: readonly string[], options: SpawnOptions, dir = ''): ChildProcess {
   const child = spawn(command, args, options)
   if (child.pid === undefined) return child
-  const guard = spawn('sh', ['-c', GUARD, 'sh', String(child.pid)], { stdio: ['pipe', 'ignore', 'ignore'] })
+  const guard = spawn('sh', ['-c', GUARD, 'sh', String(child.pid), dir], { stdio: ['pipe', 'ignore', 'ignore'] })
   guard.unref()
   // It must not act any more once the number of the process may be another's.
   child.once('exit', () => { guard.kill('SIGKILL') })

@@ -108,7 +108,7 @@ class Server implements RedisServer {
     // A sentinel writes what it has learnt into its file.
     if (!this.#isSentinel || this.output === '') await writeFile(conf, `${this.#lines.join('\n')}\n`)
     const program = process.env['REDIS_SERVER_PATH'] ?? '/usr/bin/redis-server'
-    const child = spawnGuarded(program, [conf, ...(this.#isSentinel ? ['--sentinel'] : [])], { cwd: this.#dir, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawnGuarded(program, [conf, ...(this.#isSentinel ? ['--sentinel'] : [])], { cwd: this.#dir, stdio: ['ignore', 'pipe', 'pipe'] }, this.#dir)
     this.#child = child
     child.once('exit', () => {
       if (this.#child === child) this.#child = null
