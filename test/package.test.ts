@@ -78,8 +78,8 @@ const bin = (name: string, dir = project): string => join(dir, 'node_modules/.bi
 test('the tarball holds the compiled modules, the types and the documents, and nothing else', async t => {
   const modules = (await filesBelow('lib', '.ts'))
     .map(file => file.replace(/^lib/, 'dist').replace(/\.ts$/, '.js'))
-  // The contract is written by hand; only the types of the channels are made from their module.
-  const types = [...await filesBelow('types', '.d.ts'), 'dist/telemetry.d.ts']
+  // The contract is written by hand; only the types of the other entry points are made from their modules.
+  const types = [...await filesBelow('types', '.d.ts'), 'dist/telemetry.d.ts', 'dist/test/tier-contract.d.ts']
   const documents = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
   const wanted = [...documents, ...types, ...modules, ...modules.map(file => `${file}.map`)]
   t.same(files, wanted.sort())
@@ -148,11 +148,23 @@ console.log(typeof logAll, channels.render.name ?? channels.render)
   t.equal(stdout, 'function fastify-isr:render\n')
 })
 
+test('fastify-isr/test lists what a tier must do', async t => {
+  await writeFile(join(project, 'contract.js'), `
+import { tierContract } from 'fastify-isr/test'
+const [first] = tierContract(() => ({ name: '' }))
+await first.run().catch(error => console.log(first.name + ':', error.message))
+`)
+  const { stdout, stderr } = await runCommand('node', ['contract.js'], project)
+  t.equal(stderr, '')
+  t.equal(stdout, 'has a name and is up: a tier has a name\n')
+})
+
 test('the types compile for ESM and CommonJS, with every library checked', async t => {
   await writeFile(join(project, 'consumer.ts'), `
 import fastify, { type FastifyPluginAsync } from 'fastify'
-import isr, { fastifyIsr, type IsrOptions, type RoutePolicy } from 'fastify-isr'
+import isr, { fastifyIsr, type IsrOptions, type IsrTier, type RoutePolicy } from 'fastify-isr'
 import { channels, logAll } from 'fastify-isr/telemetry'
+import { tierContract } from 'fastify-isr/test'
 
 const options: IsrOptions = { baseUrl: 'https://example.com' }
 const policy: RoutePolicy = { ttl: 60, tags: ['blog'] }
@@ -169,6 +181,14 @@ await app.register(isr, { basUrl: 'https://example.com' })
 const { buildId } = await app.isr.prerender({ paths: ['/about'] })
 const id: string = buildId
 console.log(id, same, channels, logAll)
+
+const tier: IsrTier = {
+  name: 'nothing',
+  get: async () => null,
+  set: async () => false,
+  delete: async () => true
+}
+for (const { name, run } of tierContract(() => tier)) await run().catch(() => { console.log(name) })
 `)
   await writeFile(join(project, 'consumer.cts'), `
 import fastify = require('fastify')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IsrTier } from '../../types/index.js'
-import { BadEntry } from '../errors.js'
+import { BadEntry, RedisUnavailable, TierUnavailable } from '../errors.js'
 import { decode, encode, MAX_ENTRY_BYTES } from './codec.js'
 import { isNewer, type Entry, type Version } from './entry.js'
 import { owned } from './make-entry.js'
@@ -172,8 +172,9 @@ export class SharedTier {
       isStored = await this.#tier.set(name, { bytes, version: tierVersion(entry), maxAge })
     } catch (error) {
       this.#failed('write', entry.key, error as Error)
-      // The older copy must not come back when memory evicts the new one.
-      await this.#remove(name, entry.key, version)
+      // The older copy must not come back when memory evicts the new one. Who can't be asked can't remove it, either.
+      if (error instanceof RedisUnavailable || error instanceof TierUnavailable) this.#doubt(name, version)
+      else await this.#remove(name, entry.key, version)
       return false
     }
     this.#options.onWorking('write')

@@ -9,7 +9,7 @@ export interface RenderVersion {
 
 export function tierVersion ({ incarnation = '', epoch, renderedAt }: RenderVersion): IsrTierVersion {
   // Like in the codec: others know whole epochs only.
-  return { incarnation, epoch: Math.floor(epoch), renderedAt }
+  return { incarnation, epoch: Math.floor(epoch), renderedAt: Math.floor(renderedAt) }
 }
 
 /** Newer than any other, and than itself: what replaces or removes whatever is there. */
