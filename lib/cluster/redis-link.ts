@@ -1,5 +1,6 @@
 import { RedisUnavailable } from '../errors.js'
-import { Breaker } from './breaker.js'
+import { Breaker, type Pass } from './breaker.js'
+import { keySlot } from './key-slot.js'
 import type { Argument, Link, LinkListener, Script } from './link.js'
 import { RedisConnection, reset } from './redis-connection.js'
 import { clusterOptions, isCluster, nodeOptions, type RedisCluster, type RedisNode, type RedisTemplate } from './redis-template.js'
@@ -11,11 +12,16 @@ const MOST_MESSAGE = 8192
 /** Replies that say that the server can't do anything at the moment. */
 const UNABLE = /^(?:LOADING|MASTERDOWN|CLUSTERDOWN|BUSY) /
 
+/** Answers to a PING that say nothing against other commands. */
+const DENIED = /^(?:NOPERM|MISCONF) /
+
 export interface RedisLinkOptions {
   /** Says how to connect; never used itself. */
   client: RedisTemplate
   /** Milliseconds. */
   commandTimeout: number
+  /** The key that everything depends on: in a Redis Cluster the link is up when the node that has it is. */
+  home?: string
   random?: () => number
   /** What else goes wrong: a channel that may not be listened to. */
   onTrouble?: (error: Error) => void
@@ -34,7 +40,10 @@ export class RedisLink implements Link {
   readonly keyPrefix: string
   readonly #timeout: number
   readonly #onTrouble: (error: Error) => void
-  readonly #breaker: Breaker
+  readonly #random: () => number
+  /** Per node of a cluster: one that hangs must not hold up those who ask others. */
+  readonly #breakers = new Map<string, Breaker>()
+  readonly #home: number
   readonly #commands: RedisConnection<Client>
   readonly #subscriber: RedisConnection<RedisNode>
   readonly #isCluster: boolean
@@ -50,11 +59,12 @@ export class RedisLink implements Link {
   /** Set while somebody waits for the start. */
   #onProgress: () => void = () => {}
 
-  constructor ({ client: template, commandTimeout, random = Math.random, onTrouble = () => {} }: RedisLinkOptions) {
+  constructor ({ client: template, commandTimeout, home = '', random = Math.random, onTrouble = () => {} }: RedisLinkOptions) {
     this.keyPrefix = template.options.keyPrefix ?? ''
     this.#timeout = commandTimeout
     this.#onTrouble = onTrouble
-    this.#breaker = new Breaker(() => performance.now(), random)
+    this.#random = random
+    this.#home = keySlot(this.keyPrefix + home)
     this.#isCluster = isCluster(template)
     const isDiscovering = this.#isCluster || 'sentinels' in template.options
     const readyTimeout = 2 * commandTimeout
@@ -71,7 +81,8 @@ export class RedisLink implements Link {
       },
       onLost: (error, wasReady) => {
         this.#cause = error
-        if (wasReady) this.#breaker.fail()
+        // Counted once, and not for each command.
+        if (wasReady && !this.#isCluster) this.#breaker('').fail()
         this.#tell()
       }
     })
@@ -91,7 +102,8 @@ export class RedisLink implements Link {
   }
 
   get isUp (): boolean {
-    return this.#commands.client !== null && this.#breaker.isClosed
+    const client = this.#commands.client
+    return client !== null && this.#breaker(nodeOf(client, this.#home)).isClosed
   }
 
   get commands (): number {
@@ -114,11 +126,11 @@ export class RedisLink implements Link {
   }
 
   run (script: Script, keys: readonly string[], args: readonly Argument[] = []): Promise<unknown> {
-    return this.#run(SEND, script, [keys.length, ...keys, ...args])
+    return this.#run(SEND, script, keys, args)
   }
 
   runBuffer (script: Script, keys: readonly string[], args: readonly Argument[] = []): Promise<unknown> {
-    return this.#run(SEND_BUFFER, script, [keys.length, ...keys, ...args])
+    return this.#run(SEND_BUFFER, script, keys, args)
   }
 
   resubscribe (): void {
@@ -134,22 +146,26 @@ export class RedisLink implements Link {
     await Promise.all([this.#commands.close(this.#timeout), this.#subscriber.close(this.#timeout)])
   }
 
-  async #run (send: Send, script: Script, args: Argument[]): Promise<unknown> {
+  async #run (send: Send, script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const client = this.#commands.client
-    if (client === null) throw new RedisUnavailable(this.#isClosed ? 'the connection was closed' : 'not connected', { cause: this.#cause })
-    const pass = this.#breaker.enter()
-    if (pass === null) throw new RedisUnavailable('it did not answer lately', { cause: this.#cause })
+    if (client === null) throw this.#unavailable(this.#isClosed ? 'the connection was closed' : 'not connected')
+    const node = this.#isCluster ? nodeOf(client, keySlot(this.keyPrefix + (keys[0] ?? ''))) : ''
+    const breaker = this.#breaker(node)
+    const pass = breaker.enter()
+    if (pass === null) throw this.#unavailable('given up for a moment')
     try {
-      const reply = await this.#within(isOver => this.#evaluate(client, send, script, args, isOver))
-      if (this.#breaker.succeed(pass)) this.#tell()
+      const reply = await this.#within(isOver => this.#evaluate(client, send, script, [keys.length, ...keys, ...args], isOver))
+      breaker.succeed(pass)
       return reply
     } catch (error) {
       if (isAnswer(error)) {
-        if (this.#breaker.succeed(pass)) this.#tell()
+        breaker.succeed(pass)
         throw error
       }
-      this.#fail(client, pass, error as Error)
-      throw new RedisUnavailable((error as Error).message, { cause: error })
+      this.#fail(client, node, pass, error as Error)
+      throw this.#unavailable(null, error as Error)
+    } finally {
+      this.#tell()
     }
   }
 
@@ -165,20 +181,29 @@ export class RedisLink implements Link {
     }
   }
 
-  #fail (client: Client, pass: number, error: Error): void {
+  #fail (client: Client, node: string, pass: Pass, error: Error): void {
     this.#cause = error
-    if (error instanceof Late || isReply(error) || this.#isCluster) {
-      const hasOpened = this.#breaker.fail(pass)
+    if (isCluster(client)) {
+      // It connects to the node again when it is asked the next time, or to who has taken over.
+      if (this.#breaker(node).fail(pass) && error instanceof Late) for (const each of client.nodes('all')) if (isNode(each, node)) reset(each.stream)
+    } else if (error instanceof Late || isReply(error)) {
       // A connection that lost its other end says nothing: a new one must be made.
-      if (hasOpened && error instanceof Late) {
-        for (const node of isCluster(client) ? client.nodes('all') : [client]) reset(node.stream)
+      if (this.#breaker(node).fail(pass) && error instanceof Late) {
+        reset(client.stream)
         this.#commands.replace(error)
       }
     } else {
-      // The connection is counted once, not each of its commands.
       this.#commands.lose(client, error)
     }
-    this.#tell()
+  }
+
+  #breaker (node: string): Breaker {
+    let breaker = this.#breakers.get(node)
+    if (breaker === undefined) {
+      breaker = new Breaker(() => performance.now(), this.#random)
+      this.#breakers.set(node, breaker)
+    }
+    return breaker
   }
 
   /** Whatever a client does, nobody waits longer. */
@@ -207,7 +232,7 @@ export class RedisLink implements Link {
       await this.#within(() => ping(client))
       return
     }
-    // A node is connected by its first command, and refuses others until then.
+    // A node is connected by its first command: a visitor must not have to wait for that.
     client.on('+node', (node: RedisNode) => { if (client.status === 'ready') ping(node).catch(() => {}) })
     const pings = client.nodes('master').map(node => this.#within(() => ping(node)))
     await Promise.allSettled(pings)
@@ -244,7 +269,11 @@ export class RedisLink implements Link {
     if (this.isUp === (this.#told === 'up') && this.#told !== null) return
     this.#told = this.isUp ? 'up' : 'down'
     if (this.isUp) this.#listener?.up()
-    else this.#listener?.down(new RedisUnavailable(this.#cause?.message ?? 'not connected', { cause: this.#cause }))
+    else this.#listener?.down(this.#unavailable(null))
+  }
+
+  #unavailable (reason: string | null, cause = this.#cause): Error {
+    return new RedisUnavailable([reason, cause?.message ?? (reason === null ? 'not connected' : null)].filter(Boolean).join(': '), { cause })
   }
 }
 
@@ -252,11 +281,19 @@ function duplicateCluster (template: RedisCluster & { options: object }, command
   return template.duplicate([], clusterOptions(template, commandTimeout))
 }
 
+function nodeOf (client: Client, slot: number): string {
+  return isCluster(client) ? client.slots[slot]?.[0] ?? '' : ''
+}
+
+function isNode ({ options: { host, port } }: RedisNode, name: string): boolean {
+  return `${host}:${port}` === name
+}
+
 async function ping (client: Client): Promise<void> {
   try {
     await client.call('ping', [])
   } catch (error) {
-    if (!isAnswer(error)) throw error
+    if (!isReply(error) || !DENIED.test(error.message)) throw error
   }
 }
 

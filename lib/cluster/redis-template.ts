@@ -8,8 +8,15 @@ export interface RedisClient {
   on<Args extends unknown[]> (event: string, listener: (...args: Args) => void): unknown
 }
 
+interface NodeOptions {
+  readonly host?: string | undefined
+  readonly port?: number | undefined
+  readonly keyPrefix?: string | undefined
+}
+
 /** A client for one server. */
 export interface RedisNode extends RedisClient {
+  readonly options: NodeOptions
   readonly stream?: unknown
   duplicate (options: object): RedisNode
   subscribe (...channels: string[]): Promise<unknown>
@@ -17,24 +24,19 @@ export interface RedisNode extends RedisClient {
 
 /** A client for the servers of a Redis Cluster. */
 export interface RedisCluster extends RedisClient {
+  readonly options: { readonly keyPrefix?: string | undefined }
   readonly slots: readonly (readonly string[])[]
   duplicate (startupNodes: [], options: object): RedisCluster
   nodes (role: 'master' | 'all'): RedisNode[]
-}
-
-interface TemplateOptions {
-  readonly keyPrefix?: string | undefined
 }
 
 /**
  * A client whose options say how Redis is reached: `Redis` or `Cluster` of
  * ioredis or iovalkey. Its connection, if it has one, is never used.
  */
-export type RedisTemplate =
-  | RedisNode & { readonly options: TemplateOptions }
-  | RedisCluster & { readonly options: TemplateOptions }
+export type RedisTemplate = RedisNode | RedisCluster
 
-export function isCluster<Node extends RedisNode, Cluster extends RedisCluster> (client: Node | Cluster): client is Cluster {
+export function isCluster (client: RedisTemplate): client is RedisCluster {
   return 'nodes' in client
 }
 
@@ -93,7 +95,8 @@ export function clusterOptions (template: object, commandTimeout: number): objec
   const { redisOptions, slotsRefreshInterval } = optionsOf(template)
   return {
     lazyConnect: true,
-    enableOfflineQueue: false,
+    // Waits at most until a node is connected; without it all but the first command to a node would be refused.
+    enableOfflineQueue: true,
     enableReadyCheck: false,
     enableAutoPipelining: false,
     shardedSubscribers: false,
