@@ -19,10 +19,10 @@ export interface Connected {
   readonly coordinator: Coordinator
   /** Where pages are shared, other than on a disk. */
   readonly shared: SharedTier | null
-  /** Orders that other processes have left on this disk. */
-  readonly marks: MarkLog | null
   /** Milliseconds; the same on all machines that share a Redis. */
   readonly clock: () => number
+  /** Looks for orders that were left on this disk. */
+  lookForOrders (): Promise<void>
   /** The right to do something once for all instances. */
   claim (buildId: string, what: string): Promise<Lease | null>
   health (): Health
@@ -50,11 +50,12 @@ export function connect (options: ConnectOptions): Connected {
 }
 
 function connectLocally ({ settings, log, isBuild }: ConnectOptions, marks: MarkLog | null): Connected {
+  const coordinator = new LocalCoordinator(settings.clock, marks)
   return {
-    coordinator: new LocalCoordinator(settings.clock, marks),
+    coordinator,
     shared: settings.tier === null || !settings.enabled || isBuild ? null : share({ tier: settings.tier, secret: null, maxAge: YEAR }, log),
-    marks,
     clock: settings.clock,
+    lookForOrders: () => coordinator.catchUp(),
     claim: async () => null,
     health: () => ({ redis: 'off', epoch: null, lag: 0 }),
     stats: () => null
@@ -89,8 +90,12 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
   return {
     coordinator,
     shared,
-    marks,
     clock: () => settings.clock() + coordinator.offset,
+    async lookForOrders () {
+      // Given to this disk, meant for all: the command line knows of no Redis.
+      if (isBuild || coordinator.isDisconnected) return
+      await marks?.handOver(async (found) => found.length === 0 || !(await coordinator.order(found)).degraded)
+    },
     claim: (buildId, what) => coordinator.claim(buildId, what),
     health,
     stats () {

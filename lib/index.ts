@@ -92,7 +92,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     onError: error => { report(error, {}, 'the manifest could not be read; what was served is served on') },
     inUse: () => served.buildId === null ? [] : [served.buildId]
   })
-  const seeder = new Seeder({ cache, claim: buildId => cluster.claim(buildId, 'seed'), isClosing: () => isClosing })
+  const seeder = new Seeder({ cache, claim: cluster.claim, isClosing: () => isClosing })
   const orders = new Orders({ settings, coordinator, known, registry, cache, log, removeExport: file => removeExport(settings.dir, file) })
   const inspector = new Inspector({ settings, cache, queue, registry, matcher, known, served: pages.counts })
   const data = new DataCache({
@@ -171,7 +171,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       if (settings.redis !== null && served.buildId === null && !isBuild) throw new RedisWithoutBuild()
       heartbeat = setInterval(() => {
         void follower.check()
-        void coordinator.catchUp()
+        void cluster.lookForOrders()
       }, HEARTBEAT)
       heartbeat.unref()
     } else {
@@ -210,7 +210,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await requireReady('prerender')
     if (building !== null) throw new BuildRunning()
     const signal = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    building = build({ settings, registry, matcher, cache, source: context }, { ...options, signal })
+    building = build({ settings, registry, matcher, cache, source: context, now: () => coordinator.now() }, { ...options, signal })
     try {
       const result = await building
       if (channels.build.hasSubscribers) {

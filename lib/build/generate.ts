@@ -5,6 +5,7 @@ import type { BuildOptions, BuildProblem, BuildReport, BuildRow, Manifest, Manif
 import type { Cache, Landing } from '../cache/cache.js'
 import type { Entry } from '../cache/entry.js'
 import { RenderQueue } from '../cache/render-queue.js'
+import type { Moment } from '../cluster/coordinator.js'
 import { BuildAborted, BuildUnwritable, SitemapWithoutBaseUrl } from '../errors.js'
 import type { Settings } from '../options.js'
 import { isEncodedAsWanted } from '../pages/encode.js'
@@ -28,6 +29,8 @@ export interface BuildContext {
   matcher: Matcher
   cache: Cache<PageView, Rendered>
   source: SourceContext
+  /** Logical time now. */
+  now: () => Moment
 }
 
 /** A failed render is tried once more: the first request often only wakes something up. */
@@ -113,7 +116,7 @@ async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run
     previous,
     isPartial,
     plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? [], problems }),
-    stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle }),
+    stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle, start: context.now() }),
     rows: [],
     problems,
     warnings,

@@ -13,7 +13,7 @@ const SEEDED_FOR = 24 * 3_600_000
 export interface SeederOptions {
   cache: Cache<PageView, Rendered>
   /** The right to do it for all instances. */
-  claim: (buildId: string) => Promise<Lease | null>
+  claim: (buildId: string, what: string) => Promise<Lease | null>
   isClosing: () => boolean
 }
 
@@ -50,7 +50,9 @@ export class Seeder {
     const { cache, claim } = this.#options
     const isOver = (): boolean => this.#options.isClosing() || !cache.isShared || this.#buildId !== buildId || cache.buildId !== buildId
     if (isOver()) return
-    const lease = await claim(buildId)
+    // Later builds may write over the same namespace.
+    const newest = pages.reduce((latest, { renderedAt }) => renderedAt > latest ? renderedAt : latest, '')
+    const lease = await claim(buildId, `seed:${pages.length}:${newest}`)
     if (lease === null) return
     const left = pages.values()
     const work = async (): Promise<void> => {

@@ -5,6 +5,7 @@ import type { BuildRow, Manifest, ManifestPage, UrlStyle } from '../../types/ind
 import { decode, encode } from '../cache/codec.js'
 import { entryFile } from '../cache/disk-tier.js'
 import type { Entry } from '../cache/entry.js'
+import type { Moment } from '../cluster/coordinator.js'
 import type { PageKey } from '../pages/key.js'
 import { metaOf } from '../pages/page.js'
 import type { PageRoute } from '../pages/registry.js'
@@ -30,6 +31,8 @@ export interface StageOptions {
   isNewId: boolean
   previous: Manifest | null
   urlStyle: UrlStyle
+  /** Logical time at which the build began. */
+  start: Moment
 }
 
 export type RowFacts = Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }
@@ -121,7 +124,9 @@ export class Stage {
     await each(files, async ({ file, staged, encodings }) => { if (staged !== null) await placeExport(root, file, staged, encodings) })
     await writeOthers(pages)
     await this.#moveIn()
-    const manifest: Manifest = { version: 1, buildId: this.buildId, incarnation: null, epoch: 0, generatedAt: new Date().toISOString(), pages }
+    const { epoch, incarnation = null } = this.#options.start
+    // Without Redis there is no logical time that others could compare it with: older than every order.
+    const manifest: Manifest = { version: 1, buildId: this.buildId, incarnation, epoch: incarnation === null ? 0 : Math.floor(epoch), generatedAt: new Date().toISOString(), pages }
     await writeManifest(dir, manifest)
     await this.#removeGone(pages)
     await rm(path.join(this.#root, this.#exports), { recursive: true, force: true }).catch(() => {})

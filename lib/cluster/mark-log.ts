@@ -86,6 +86,25 @@ export class MarkLog {
     }
   }
 
+  /**
+   * Hands over everything that lies there, file by file, and removes what was
+   * accepted: for orders that belong to a wider circle than this disk.
+   */
+  async handOver (accept: (marks: readonly Mark[]) => Promise<boolean>): Promise<void> {
+    for (const name of await this.#files()) {
+      const file = path.join(this.#dir, name)
+      const mine = `${file}.${process.pid}`
+      try {
+        // Renamed first, so that of several processes one has it, and whoever still writes begins a new file.
+        await rename(file, mine)
+        if (await accept(parseLines((await readFrom(mine, 0)).toString()))) await unlink(mine)
+        else await rename(mine, file)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError('read', error as Error)
+      }
+    }
+  }
+
   async close (): Promise<void> {
     await this.#writing
   }

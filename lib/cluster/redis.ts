@@ -151,8 +151,8 @@ export class RedisCoordinator implements Coordinator {
   async start (listener: Listener): Promise<void> {
     this.#listener = listener
     this.#remind()
-    const { link, isReadOnly } = this.#options
-    await link.start(isReadOnly === true ? [] : [this.#channel, this.#ownChannel], {
+    const { link } = this.#options
+    await link.start([this.#channel, this.#ownChannel], {
       message: (channel, text) => { this.#hear(channel, text) },
       subscribed: () => {
         this.#isListening = true
@@ -299,7 +299,7 @@ export class RedisCoordinator implements Coordinator {
 
   /** A connection whose other end is gone says nothing, not even that. */
   #listenAgain (): void {
-    if (!this.#isListening || this.#beats.sent - this.#beats.heard < MOST_MISSED) return
+    if (this.#options.isReadOnly === true || !this.#isListening || this.#beats.sent - this.#beats.heard < MOST_MISSED) return
     this.#isListening = false
     this.#tell(new Error('nothing is heard of what is published'))
     this.#options.link.resubscribe()
