@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { unlink } from 'node:fs/promises'
 import type { SitemapHints } from '../../types/index.js'
-import { writeFileAtomically } from '../cache/disk-tier.js'
+import { writeFileAtomically } from '../cache/atomic-file.js'
 
 /** sitemaps.org: at most 50,000 URLs a file, and 50 MB, which 50,000 of our URLs may reach only with very long paths. */
 const MAX_URLS = 50_000

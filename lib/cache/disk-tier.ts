@@ -1,32 +1,30 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { BadEntry } from '../errors.js'
+import { readRegularFile, removeFile, replaceFile, stampOf, unlinkIfThere, type Stamp } from './atomic-file.js'
 import { decode, encode, MAX_ENTRY_BYTES } from './codec.js'
-import { isNewer, type Entry } from './entry.js'
+import { DiskIndex, type Known } from './disk-index.js'
+import { scanFolder } from './disk-scan.js'
+import { isNewer, type Entry, type Version } from './entry.js'
+
+type Operation = 'read' | 'write' | 'delete' | 'scan'
 
 export interface DiskTierOptions {
   /** `<dir>/.isr` */
   root: string
   buildId: string
-  /** Bounds what this tier wrote at run time; built entries are not counted. */
+  /** Bounds what was written at run time, as far as this process knows; built entries are not counted. */
   maxBytes: number
   writeBack: boolean
-  onError: (operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error) => void
+  /** What an entry on disk says of its logical time, as far as it counts here: that from before a clock went back does not. */
+  comparable?: (entry: Entry) => Version
+  onError: (operation: Operation, key: string | null, error: Error) => void
   /** An operation that may have failed before worked. */
-  onWorking: (operation: 'read' | 'write' | 'delete' | 'scan') => void
+  onWorking: (operation: Operation) => void
 }
 
-const NAME = /^[0-9a-f]{64}$/
-const TEMPORARY = /^[0-9a-f]{64}\.[0-9a-f]+\.tmp$/
-/** A temporary file older than this was left by a process that died (milliseconds). */
-const ABANDONED = 60_000
-
-/** A file that is there; another object for each write. */
-interface Known {
-  readonly bytes: number
-}
+/** What siblings have written is counted whenever this process has written such a part of `maxBytes` itself. */
+const PART_PER_SCAN = 1 / 8
 
 /** Where a key lies below `.isr`: hashed, so that no key can name a path. */
 export function entryFile (buildId: string, key: string): string {
@@ -35,21 +33,20 @@ export function entryFile (buildId: string, key: string): string {
 }
 
 /**
- * One file per entry, replaced by rename. An index in memory knows what is
- * there: the disk is never asked for a page that is not.
+ * One file per entry, replaced by rename, shared with sibling processes. An
+ * index in memory knows what this process has seen there: the disk is asked
+ * for other pages only by `newer`, for callers who would have to render.
+ *
+ * Siblings never replace a newer entry by an older one (see FileLock for how
+ * sure that is); they may remove any entry at any time, which makes a miss.
  */
 export class DiskTier {
   readonly #options: DiskTierOptions
-  /** By file name. Built entries are never evicted. */
-  readonly #built = new Map<string, Known>()
-  /** Written at run time; least recently used first. */
-  readonly #extra = new Map<string, Known>()
-  /** A write or delete failed, or was not allowed: what lies there must not be believed. */
-  readonly #distrusted = new Set<string>()
+  readonly #index = new DiskIndex()
   /** What this process wrote last, so that a slow older write never replaces a newer one. */
   readonly #pending = new Map<string, { entry: Entry | null, done: Promise<void> }>()
-  #extraBytes = 0
   #isScanned = false
+  #writtenSinceScan = 0
   #isClosed = false
   #scanning: Promise<void> = Promise.resolve()
   errors = 0
@@ -67,11 +64,11 @@ export class DiskTier {
   }
 
   get entries (): number {
-    return this.#built.size + this.#extra.size
+    return this.#index.entries
   }
 
   get bytes (): number {
-    return this.#extraBytes
+    return this.#index.bytes
   }
 
   /** Takes the keys of the build into the index and looks for other entries behind. */
@@ -82,12 +79,7 @@ export class DiskTier {
 
   /** Entries that a build has written since. */
   addBuilt (built: Iterable<{ key: string, bytes: number }>): void {
-    for (const { key, bytes } of built) {
-      const name = fileName(key)
-      this.#forgetExtra(name)
-      this.#distrusted.delete(name)
-      this.#built.set(name, { bytes })
-    }
+    for (const { key, bytes } of built) this.#index.addBuilt(fileName(key), bytes)
   }
 
   /** Resolves when the first look at the directory is over. */
@@ -95,42 +87,62 @@ export class DiskTier {
     return this.#scanning
   }
 
-  /** False means certainly not there. */
+  /** False: not there, unless a sibling has written it since. */
   mayHave (key: string): boolean {
     const name = fileName(key)
     return this.#pending.has(name) || this.#knows(name)
   }
 
-  /** Null when there is no whole, right entry of this key. Never throws. */
+  /** Null when there is no whole, right entry of this key that this process knows of. Never throws. */
   async read (key: string): Promise<Entry | null> {
     const name = fileName(key)
     const pending = this.#pending.get(name)
     if (pending !== undefined) return pending.entry
     if (!this.#knows(name)) return null
-    const known = this.#find(name)
-    try {
-      const bytes = await this.#readFile(name)
-      const entry = decode(bytes, { key, buildId: this.#options.buildId })
-      this.#touch(name)
-      this.#options.onWorking('read')
-      return entry
-    } catch (error) {
-      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-      if (!isMissing) this.#failed('read', key, error as Error)
-      // Unless something else has been written there since.
-      const isThat = !this.#pending.has(name) && this.#find(name) === known
-      if (isThat && isMissing) this.#forget(name)
-      if (isThat && error instanceof BadEntry) await this.#giveUp(name)
-      return null
-    }
+    return await this.#load(name, key)
   }
 
-  /** Resolves when the entry is on disk or given up. Never rejects. */
+  /**
+   * The entry on disk if a sibling has put one there that is newer than what
+   * the caller has; null lets any be newer. Costs one `lstat` when there is
+   * none, or the one that this process knows: for the moment before a render,
+   * which costs far more. Never throws.
+   */
+  async newer (key: string, than: Version | null): Promise<Entry | null> {
+    const name = fileName(key)
+    if (this.#isClosed) return null
+    const pending = this.#pending.get(name)
+    if (pending !== undefined) return pending.entry !== null && this.#isWanted(pending.entry, than) ? pending.entry : null
+    const known = this.#index.find(name)
+    const isCurrent = (): boolean => !this.#pending.has(name) && this.#index.find(name) === known
+    let stamp: Stamp | null
+    try {
+      stamp = await stampOf(this.#path(name))
+    } catch (error) {
+      this.#failed('read', key, error as Error)
+      return null
+    }
+    if (!isCurrent()) return await this.newer(key, than)
+    if (stamp === null) {
+      this.#index.forget(name)
+      return null
+    }
+    if (known?.seen?.stamp === stamp && !this.#isWanted(known.seen.version, than)) return null
+    const upTo = this.#index.distrusted(name)
+    if (upTo === null) return null
+    const entry = await this.#load(name, key)
+    if (entry === null || !this.#isWanted(this.#versionOf(entry), than)) return null
+    if (upTo !== undefined && !isNewer(this.#versionOf(entry), upTo)) return null
+    this.#index.trust(name)
+    return entry
+  }
+
+  /** Resolves when the entry, or a newer one of a sibling, is on disk, or when it is given up. Never rejects. */
   write (entry: Entry): Promise<void> {
     if (this.#isClosed) return Promise.resolve()
     const name = fileName(entry.key)
     if (!this.#options.writeBack) {
-      this.#distrusted.add(name)
+      this.#index.distrust(name, versionOf(entry))
       return Promise.resolve()
     }
     const pending = this.#pending.get(name)
@@ -138,23 +150,26 @@ export class DiskTier {
     return this.#inOrder(name, entry, () => this.#replace(name, entry))
   }
 
-  /** Removes the entry; if it may not be removed, it is not believed any more. Never rejects. */
-  delete (key: string): Promise<void> {
+  /**
+   * Removes the entry, unless a sibling has put one there that is newer than
+   * `upTo`; if it may not be removed, it is not believed any more. Never rejects.
+   */
+  delete (key: string, upTo: Version | null = null): Promise<void> {
     const name = fileName(key)
-    if (this.#isClosed || (!this.#pending.has(name) && !this.#knows(name) && !this.#distrusted.has(name))) return Promise.resolve()
+    const isDistrusted = this.#index.distrusted(name) !== undefined
+    if (this.#isClosed || (!this.#pending.has(name) && !this.#knows(name) && !isDistrusted)) return Promise.resolve()
     if (!this.#options.writeBack) {
-      this.#distrusted.add(name)
+      this.#index.distrust(name, upTo)
       return Promise.resolve()
     }
     return this.#inOrder(name, null, async () => {
       try {
-        this.#forget(name)
-        await this.#unlink(name)
-        this.#distrusted.delete(name)
+        await this.#remove(name, key, upTo)
+        this.#index.trust(name)
         this.#options.onWorking('delete')
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
-        this.#distrusted.add(name)
+        this.#index.forget(name)
+        this.#index.distrust(name, upTo)
         this.#failed('delete', key, error as Error)
       }
     })
@@ -168,19 +183,59 @@ export class DiskTier {
   }
 
   #knows (name: string): boolean {
-    if (this.#distrusted.has(name)) return false
-    return this.#built.has(name) || this.#extra.has(name) || !this.#isScanned
+    if (this.#index.distrusted(name) !== undefined) return false
+    return this.#index.find(name) !== undefined || !this.#isScanned
   }
 
-  #find (name: string): Known | undefined {
-    return this.#built.get(name) ?? this.#extra.get(name)
+  #isWanted (version: Version, than: Version | null): boolean {
+    return than === null || isNewer(version, than)
+  }
+
+  /** Reads what lies there, whoever wrote it. */
+  async #load (name: string, key: string): Promise<Entry | null> {
+    const known = this.#index.find(name)
+    // Unless something else has been written there since.
+    const isThat = (): boolean => !this.#pending.has(name) && this.#index.find(name) === known
+    try {
+      const { entry, ...seen } = await this.#open(name, key)
+      if (isThat()) this.#index.see(name, seen)
+      this.#options.onWorking('read')
+      return entry
+    } catch (error) {
+      const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (!isMissing) this.#failed('read', key, error as Error)
+      if (isThat() && isMissing) this.#index.forget(name)
+      if (isThat() && error instanceof BadEntry) await this.#giveUp(name, key)
+      return null
+    }
+  }
+
+  async #open (name: string, key: string): Promise<Known & { entry: Entry }> {
+    const { bytes, stamp } = await readRegularFile(this.#path(name), MAX_ENTRY_BYTES)
+    const entry = decode(bytes, { key, buildId: this.#options.buildId })
+    return { entry, bytes: bytes.length, seen: { stamp, version: this.#versionOf(entry) } }
+  }
+
+  /** What lies there now, if it is newer; read only if somebody has touched it since this process last looked. */
+  async #standing (name: string, key: string, than: Version | null): Promise<Known | null> {
+    const stamp = await stampOf(this.#path(name))
+    if (stamp === null) return null
+    let known = this.#index.find(name)
+    if (known?.seen?.stamp !== stamp) known = await this.#open(name, key).then(toKnown, () => undefined)
+    return known?.seen != null && this.#isWanted(known.seen.version, than) ? known : null
+  }
+
+  #versionOf (entry: Entry): Version {
+    return versionOf(this.#options.comparable?.(entry) ?? entry)
   }
 
   /** Removes what is no entry. */
-  async #giveUp (name: string): Promise<void> {
-    this.#forget(name)
-    if (this.#options.writeBack) await this.#inOrder(name, null, () => this.#unlink(name).catch(() => {}))
-    else this.#distrusted.add(name)
+  async #giveUp (name: string, key: string): Promise<void> {
+    this.#index.forget(name)
+    if (!this.#options.writeBack) return this.#index.distrust(name, null)
+    await this.#inOrder(name, null, async () => {
+      await removeFile(this.#path(name), () => this.#standing(name, key, null)).catch(() => {})
+    })
   }
 
   #inOrder (name: string, entry: Entry | null, work: () => Promise<void>): Promise<void> {
@@ -199,104 +254,72 @@ export class DiskTier {
   async #replace (name: string, entry: Entry): Promise<void> {
     try {
       const bytes = encode(entry)
-      if (bytes.length > this.#options.maxBytes) return await this.#makeWay(name)
-      await writeFileAtomically(this.#path(name), bytes)
-      this.#forget(name)
-      this.#distrusted.delete(name)
-      this.#addExtra(name, bytes.length)
+      // Larger than everything: its older copy must not come back.
+      if (bytes.length > this.#options.maxBytes) return await this.#remove(name, entry.key, entry)
+      const result = await replaceFile(this.#path(name), bytes, () => this.#standing(name, entry.key, entry))
+      if ('stayed' in result) this.#index.see(name, result.stayed)
+      else this.#index.addExtra(name, { bytes: bytes.length, seen: { stamp: result.stamp, version: versionOf(entry) } })
+      this.#index.trust(name)
       this.#options.onWorking('write')
+      this.#writtenSinceScan += bytes.length
+      if (this.#writtenSinceScan > this.#options.maxBytes * PART_PER_SCAN) this.#scanAgain()
       await this.#evict(name)
     } catch (error) {
       // An older copy may still lie there: it must not come back when memory evicts the new one.
-      this.#forget(name)
-      this.#distrusted.add(name)
+      this.#index.forget(name)
+      this.#index.distrust(name, versionOf(entry))
       this.#failed('write', entry.key, error as Error)
     }
   }
 
-  /** For an entry that is larger than the whole budget: its older copy must not come back. */
-  async #makeWay (name: string): Promise<void> {
-    this.#forget(name)
-    await this.#unlink(name).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-    })
+  async #remove (name: string, key: string, upTo: Version | null): Promise<void> {
+    const stayed = upTo === null
+      ? await unlinkIfThere(this.#path(name))
+      : await removeFile(this.#path(name), () => this.#standing(name, key, upTo))
+    if (stayed == null) this.#index.forget(name)
+    else this.#index.see(name, stayed)
   }
 
-  async #evict (justWritten: string): Promise<void> {
-    for (const name of this.#extra.keys()) {
-      if (this.#extraBytes <= this.#options.maxBytes) return
+  #scanAgain (): void {
+    this.#writtenSinceScan = 0
+    this.#scanning = this.#scanning.then(() => this.#scan()).then(() => this.#evict(null))
+  }
+
+  async #evict (justWritten: string | null): Promise<void> {
+    for (const name of this.#index.evictable()) {
+      if (this.#index.bytes <= this.#options.maxBytes) return
       if (name === justWritten) continue
-      this.#forget(name)
-      await this.#unlink(name).catch(() => { this.#distrusted.add(name) })
+      const upTo = this.#index.find(name)?.seen?.version ?? null
+      this.#index.forget(name)
+      await unlinkIfThere(this.#path(name)).catch(() => { this.#index.distrust(name, upTo) })
     }
   }
 
-  async #readFile (name: string): Promise<Buffer> {
-    // Not blocking: what looks like an entry may be a pipe that nobody writes to.
-    const file = await open(this.#path(name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    try {
-      const facts = await file.stat()
-      if (!facts.isFile()) throw new BadEntry('not a regular file')
-      if (facts.size > MAX_ENTRY_BYTES) throw new BadEntry('too large')
-      return await file.readFile()
-    } finally {
-      await file.close()
-    }
-  }
-
-  /** Finds entries of earlier runs; removes what dead processes left half-written. */
+  /** Finds entries of earlier runs and of siblings; forgets what siblings have removed. */
   async #scan (): Promise<void> {
-    const found: { name: string, bytes: number, mtime: number }[] = []
+    const before = new Map([...this.#index.evictable()].map(name => [name, this.#index.find(name)]))
     try {
-      for (const folder of await listDir(this.#folder())) {
-        if (!/^[0-9a-f]{2}$/.test(folder)) continue
-        for (const name of await listDir(path.join(this.#folder(), folder))) {
-          const file = path.join(this.#folder(), folder, name)
-          if (TEMPORARY.test(name) && this.#options.writeBack) await removeAbandoned(file)
-          if (!NAME.test(name) || this.#built.has(name) || this.#extra.has(name)) continue
-          const facts = await lstat(file).catch(() => null)
-          if (facts?.isFile()) found.push({ name, bytes: facts.size, mtime: facts.mtimeMs })
-          if (this.#isClosed) return
-        }
+      const scan = await scanFolder(this.#folder(), {
+        mayClean: this.#options.writeBack,
+        isKnown: name => this.#index.find(name) !== undefined,
+        isStopped: () => this.#isClosed
+      })
+      if (scan === null) return
+      for (const { name, bytes } of scan.found) {
+        if (this.#index.find(name) === undefined && !this.#pending.has(name)) this.#index.addExtra(name, { bytes, seen: null })
+      }
+      for (const [name, known] of before) {
+        if (!scan.names.has(name) && this.#index.find(name) === known && !this.#pending.has(name)) this.#index.forget(name)
       }
     } catch (error) {
       this.#failed('scan', null, error as Error)
     }
-    for (const { name, bytes } of found.sort((a, b) => a.mtime - b.mtime)) {
-      if (this.#find(name) === undefined && !this.#pending.has(name)) this.#addExtra(name, bytes)
-    }
     this.#isScanned = true
   }
 
-  #touch (name: string): void {
-    const known = this.#extra.get(name)
-    if (known === undefined) return
-    this.#extra.delete(name)
-    this.#extra.set(name, known)
-  }
-
-  #addExtra (name: string, bytes: number): void {
-    this.#extra.set(name, { bytes })
-    this.#extraBytes += bytes
-  }
-
-  #forget (name: string): void {
-    this.#built.delete(name)
-    this.#forgetExtra(name)
-  }
-
-  #forgetExtra (name: string): void {
-    this.#extraBytes -= this.#extra.get(name)?.bytes ?? 0
-    this.#extra.delete(name)
-  }
-
-  #failed (operation: 'read' | 'write' | 'delete' | 'scan', key: string | null, error: Error): void {
+  #failed (operation: Operation, key: string | null, error: Error): void {
     this.errors++
     this.#options.onError(operation, key, error)
-  }
-
-  #unlink (name: string): Promise<void> {
-    return unlink(this.#path(name))
   }
 
   #folder (): string {
@@ -308,45 +331,15 @@ export class DiskTier {
   }
 }
 
-/** Readers see the old file or the new one, whole; a process killed in between leaves a temporary file. */
-export async function writeFileAtomically (file: string, bytes: Buffer | string, modes = { file: 0o600, folder: 0o700 }): Promise<void> {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
-  try {
-    await writeNew(temporary, bytes, modes.file).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-      await mkdir(path.dirname(file), { recursive: true, mode: modes.folder })
-      await writeNew(temporary, bytes, modes.file)
-    })
-    await rename(temporary, file)
-  } catch (error) {
-    await unlink(temporary).catch(() => {})
-    throw error
-  }
-}
-
-async function writeNew (file: string, bytes: Buffer | string, mode: number): Promise<void> {
-  const handle = await open(file, 'wx', mode)
-  try {
-    await handle.writeFile(bytes)
-  } finally {
-    await handle.close()
-  }
-}
-
-async function listDir (dir: string): Promise<string[]> {
-  try {
-    return await readdir(dir)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-}
-
-async function removeAbandoned (file: string): Promise<void> {
-  const facts = await stat(file).catch(() => null)
-  if (facts !== null && Date.now() - facts.mtimeMs > ABANDONED) await unlink(file).catch(() => {})
-}
-
 function fileName (key: string): string {
   return createHash('sha256').update(key).digest('hex')
+}
+
+/** Without the entry it was read with. */
+function toKnown ({ bytes, seen }: Known): Known {
+  return { bytes, seen }
+}
+
+function versionOf ({ epoch, incarnation, renderedAt }: Version): Version {
+  return { epoch, renderedAt, ...(incarnation === undefined ? {} : { incarnation }) }
 }
