@@ -24,11 +24,26 @@ t.test('without options everything has its documented default', async (t) => {
     prewarm: true,
     strictPaths: true,
     buildId: null,
+    redis: null,
+    tier: null,
     bypass: null,
     revalidateEndpoint: null,
     cacheStatus: true,
     cdn: { cacheControl: false }
   })
+})
+
+/** As far as the options look at it. */
+const client = { status: 'wait', duplicate () {}, call () {} }
+
+t.test('Redis is a client, or a client with options; everything else has a default', async (t) => {
+  const defaults = { client, prefix: 'isr', commandTimeout: 500, heartbeat: 1000, leaseTtl: 3000, maxAge: 604_800, secret: null }
+  t.same(read({ redis: client }).redis, defaults)
+  t.same(read({ redis: { client } }).redis, defaults)
+  const given = { client, prefix: 'shop:1', commandTimeout: 50, heartbeat: 100, leaseTtl: 300, maxAge: 60, secret: 's'.repeat(32) }
+  t.same(read({ redis: given }).redis, given)
+  const tier = { name: 's3', async get () { return null }, async set () { return true }, async delete () { return true } }
+  t.equal(read({ tier }).tier, tier)
 })
 
 t.test('options are taken as they are given', async (t) => {
@@ -116,6 +131,13 @@ t.test('a wrong option is refused with its name, what it must be and what it was
     [{ memory: null }, /'memory' must be an object, got null/],
     [{ memory: [] }, /'memory' must be an object, got an array/],
     [{ memory: 64 }, /'memory' must be an object, got 64/],
+    ...[1, null, 'redis://localhost', {}, { host: 'localhost' }, () => {}, { client: {} }, { duplicate () {} }].map((value): [object, RegExp] => [{ redis: value }, /^option 'redis(?:\.\w+)?' must be /]),
+    ...['', 'a{b}', 'a b', 'x'.repeat(65), 7].map((prefix): [object, RegExp] => [{ redis: { client, prefix } }, /'redis.prefix' must be 1 to 64 letters/]),
+    ...['commandTimeout', 'heartbeat', 'leaseTtl'].flatMap(name => [0, -1, 1.5, Infinity, '500'].map((value): [object, RegExp] => [{ redis: { client, [name]: value } }, new RegExp(`'redis.${name}' must be a whole number`)])),
+    ...[0, -1, Infinity, Number.NaN, '1'].map((maxAge): [object, RegExp] => [{ redis: { client, maxAge } }, /'redis.maxAge' must be a number of seconds, 1 or more/]),
+    ...['short', '', 7, 'with a space that makes it long enough'].map((secret): [object, RegExp] => [{ redis: { client, secret } }, /^option 'redis.secret' must be 32 or more visible characters, got something else$/]),
+    [{ redis: { client, host: 'localhost' } }, /'redis.host' must be one of client, prefix, .*, got an unknown name/],
+    ...[1, null, {}, { name: 's3' }, { name: 1, get () {}, set () {}, delete () {} }].map((value): [object, RegExp] => [{ tier: value }, /^option 'tier' must be an object with name, get\(\), set\(\) and delete\(\)/]),
     [{ disk: true }, /'disk' must be an object.*got true/],
     [{ disk: { writeBack: 1 } }, /'disk.writeBack' must be true or false, got 1/],
     [{ disk: { maxBytes: -1 } }, /'disk.maxBytes' must be a whole number, 0 or more, got -1/],

@@ -81,7 +81,7 @@ test('who can\'t read the manifest removes nothing', async t => {
 test('a build that takes its time is no dead one', async t => {
   const dir = t.testdir()
   for (const isNewId of [true, false]) {
-    const stage = new Stage({ dir, buildId: `slow-${isNewId}`, isNewId, previous: null, urlStyle: 'directory' })
+    const stage = new Stage({ dir, buildId: `slow-${isNewId}`, isNewId, previous: null, urlStyle: 'directory', start: { epoch: 0 } })
     await stage.open()
     const folders = builds(dir)
     t.equal(folders.length, 2)
