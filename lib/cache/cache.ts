@@ -57,6 +57,8 @@ interface Clearance {
   release (): void
 }
 
+/** How long a look into the shared tier holds (milliseconds): for longer, Redis does not know who has rendered what. */
+const RECONCILED_FOR = 10_000
 const NOTHING: LeaseEnd = Object.freeze({ kind: 'nothing' })
 
 /**
@@ -121,9 +123,11 @@ export class Cache<View, R> implements Listener {
     return this.#tiers.memory.get(key)
   }
 
-  /** What was found in memory is used: if another instance has something newer, that is asked for behind. */
-  wake (held: Held<View>): void {
-    if (this.#tiers.wake(held)) void this.#tiers.reconcile(held.entry.key)
+  /** What was found in memory is used: if another instance has something newer, that is asked for behind. Tells whether it is. */
+  wake (held: Held<View>): boolean {
+    if (!this.#tiers.wake(held)) return false
+    void this.#tiers.reconcile(held.entry.key)
+    return true
   }
 
   /** From the nearest tier, whatever its state; null when purged or not there. */
@@ -142,11 +146,11 @@ export class Cache<View, R> implements Listener {
     const isNewWanted = source.isShared === true && this.#flights.isInside
     for (let overtaken = 0; ; overtaken++) {
       const loaded = await this.#tiers.load(source.key)
-      if (loaded !== null) this.wake(loaded)
+      const isNewerComing = loaded !== null && this.wake(loaded)
       const old = loaded === null ? null : this.#tiers.judge(loaded)
       const state = old === null ? 'expired' : stateAt(old, this.#options.clock())
       if (old !== null && (state === 'fresh' || (state === 'stale' && !isNewWanted))) {
-        if (state === 'stale') this.regenerate(source, old)
+        if (state === 'stale' && !isNewerComing) this.regenerate(source, old)
         return this.#noted(source, { kind: 'held', held: old, how: state, isCollapsed: false, hadOld: true })
       }
       const usable = state === 'expired' ? null : old
@@ -318,6 +322,7 @@ export class Cache<View, R> implements Listener {
     const queue = flight.alone?.queue ?? this.#options.queue
     // Within a render there is no second slot to wait for.
     const { isInside } = this.#flights
+    const beganAt = performance.now()
     for (let isSureToRender = false; ;) {
       const needsSlot = source.limits === undefined && !isInside && !flight.isUrgent
       const release = needsSlot ? await queue.acquire(key, flight.priority, signal) : () => {}
@@ -332,7 +337,8 @@ export class Cache<View, R> implements Listener {
         const turn = await this.#turn(flight, source, old, isSureToRender)
         if (turn.kind === 'granted') {
           lease = turn.lease
-          if (lease !== null && !flight.isReconciled && !flight.isForced && !isSureToRender) {
+          const isReconciled = flight.isReconciled && performance.now() - beganAt < RECONCILED_FOR
+          if (lease !== null && !isReconciled && !flight.isForced && !isSureToRender) {
             const newer = await this.#tiers.reconcile(key)
             if (this.#isUsable(newer, old)) {
               this.#giveBack(lease, NOTHING)
@@ -354,6 +360,7 @@ export class Cache<View, R> implements Listener {
             this.#setbacks.noteElsewhere(key, source.tags, turn.retryAfterMs)
             return { type: 'held', held: old, report: 'left' }
           }
+          if (this.#isClosing) throw new Closing(key)
           await coordinator.ended(key, this.buildId, turn.retryAfterMs, AbortSignal.any([signal, this.#closing.signal]))
         }
         const newer = await this.#tiers.reconcile(key)

@@ -118,9 +118,9 @@ export class PageServer {
     const held = this.#cache.lookup(page.key)
     if (held !== undefined) {
       if (held.view.route !== route) return this.#liveBeside(exchange, page)
-      this.#cache.wake(held)
+      const isNewerComing = this.#cache.wake(held)
       const state = stateAt(held, this.#settings.clock())
-      if (state === 'stale') this.#cache.regenerate(source, held)
+      if (state === 'stale' && !isNewerComing) this.#cache.regenerate(source, held)
       if (state === 'fresh' || state === 'stale') {
         this.#cache.use(held)
         route.paths.touch(page.key)
