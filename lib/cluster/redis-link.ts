@@ -3,7 +3,7 @@ import { Breaker, type Pass } from './breaker.js'
 import { keySlot } from './key-slot.js'
 import type { Argument, Link, LinkListener, Script } from './link.js'
 import { RedisConnection, reset } from './redis-connection.js'
-import { clusterOptions, isCluster, nodeOptions, type RedisCluster, type RedisNode, type RedisTemplate } from './redis-template.js'
+import { clusterOptions, isCluster, isDiscovering, nodeOptions, type RedisCluster, type RedisNode, type RedisTemplate } from './redis-template.js'
 
 export type { RedisTemplate } from './redis-template.js'
 
@@ -66,13 +66,12 @@ export class RedisLink implements Link {
     this.#random = random
     this.#home = keySlot(this.keyPrefix + home)
     this.#isCluster = isCluster(template)
-    const isDiscovering = this.#isCluster || 'sentinels' in template.options
     const readyTimeout = 2 * commandTimeout
     this.#commands = new RedisConnection<Client>({
       make: () => isCluster(template) ? duplicateCluster(template, commandTimeout) : template.duplicate(nodeOptions(template, commandTimeout)),
       prepare: client => this.#prepareCommands(client),
       readyTimeout,
-      isDiscovering,
+      isDiscovering: isDiscovering(template),
       random,
       onReady: () => {
         // In a cluster it needs to know a node.
@@ -90,7 +89,7 @@ export class RedisLink implements Link {
       make: () => isCluster(template) ? this.#duplicateNode() : template.duplicate(nodeOptions(template, commandTimeout)),
       prepare: client => this.#subscribe(client),
       readyTimeout,
-      isDiscovering: !this.#isCluster && isDiscovering,
+      isDiscovering: !this.#isCluster && isDiscovering(template),
       random,
       onReady: () => {
         this.#hasToldTrouble = false
@@ -184,8 +183,13 @@ export class RedisLink implements Link {
   #fail (client: Client, node: string, pass: Pass, error: Error): void {
     this.#cause = error
     if (isCluster(client)) {
-      // It connects to the node again when it is asked the next time, or to who has taken over.
-      if (this.#breaker(node).fail(pass) && error instanceof Late) for (const each of client.nodes('all')) if (isNode(each, node)) reset(each.stream)
+      const hasOpened = this.#breaker(node).fail(pass)
+      if (!(error instanceof Late)) return
+      for (const each of client.nodes('all')) {
+        // It connects to the node again when it is asked the next time, or to who has taken over.
+        // What waits for a node that is not connected must not be sent later.
+        if (isNode(each, node) && (hasOpened || each.status !== 'ready')) reset(each.stream)
+      }
     } else if (error instanceof Late || isReply(error)) {
       // A connection that lost its other end says nothing: a new one must be made.
       if (this.#breaker(node).fail(pass) && error instanceof Late) {

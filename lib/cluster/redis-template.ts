@@ -40,15 +40,21 @@ export function isCluster (client: RedisTemplate): client is RedisCluster {
   return 'nodes' in client
 }
 
+/** Whether the client finds out by itself where the server is. */
+export function isDiscovering (client: RedisTemplate): boolean {
+  return isCluster(client) || Array.isArray(optionsOf(client).sentinels)
+}
+
 type ReconnectOnError = (error: Error) => boolean | number
 
 interface Known {
   reconnectOnError?: ReconnectOnError | null
   redisOptions?: Known
+  sentinels?: unknown
   slotsRefreshInterval?: number
 }
 
-function optionsOf (client: { readonly options?: Known }): Known {
+function optionsOf (client: { readonly options?: object }): Known {
   return client.options ?? {}
 }
 
@@ -72,8 +78,8 @@ export function nodeOptions (template: object, commandTimeout: number): object {
     sentinelRetryStrategy: never,
     // INFO, which the check needs, may be forbidden, and tells nothing of a server that hangs.
     enableReadyCheck: false,
-    // Longer than the deadline of a command: that one allows for an event loop that was held up.
-    commandTimeout: 2 * commandTimeout,
+    // Whoever asks has a deadline; that of a client leaves timers behind.
+    commandTimeout: undefined,
     sentinelCommandTimeout: commandTimeout,
     connectTimeout: 2 * commandTimeout,
     socketTimeout: undefined,

@@ -4,7 +4,7 @@ import { Redis as Redis5 } from 'ioredis5'
 import { Redis as Valkey } from 'iovalkey'
 import { script } from '../../lib/cluster/link.js'
 import { RedisLink, type RedisTemplate } from '../../lib/cluster/redis-link.js'
-import { codeOf, eventually, leftovers, makeLink, PATIENT, startLink } from '../helpers/links.js'
+import { codeOf, eventually, leavesNothing, leftovers, makeLink, PATIENT, startLink } from '../helpers/links.js'
 import { startRedis, type RedisServer } from '../helpers/redis-server.js'
 
 const UNAVAILABLE = 'FST_ISR_ERR_REDIS_UNAVAILABLE'
@@ -121,20 +121,21 @@ for (const [name, makeTemplate] of Object.entries(templates)) {
       const server = await startRedis(t)
       const before = leftovers()
       const up = await startLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
+      t.not(await codeOf(up.link.run(script("return redis.error_reply('no')"), [])), null)
       const under = codeOf(up.link.run(set, ['key'], ['value']))
       await up.link.close()
       t.ok([null, UNAVAILABLE].includes(await under), 'what is under way ends')
       t.equal(await codeOf(up.link.run(get, ['key'])), UNAVAILABLE)
       t.notOk(up.link.isUp)
       t.same(up.told.toSorted(), ['subscribed', 'up'], 'being closed is no outage')
-      await eventually('nothing is left of one that was up', () => leftovers().length <= before.length)
+      await leavesNothing(before)
       await up.link.close()
 
       const connecting = makeLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
       const started = connecting.link.start(['news'], connecting)
       await connecting.link.close()
       await started
-      await eventually('nothing is left of one that was connecting', () => leftovers().length <= before.length)
+      await leavesNothing(before)
 
       await new RedisLink({ client: makeTemplate(server), commandTimeout: PATIENT }).close()
 
@@ -143,18 +144,18 @@ for (const [name, makeTemplate] of Object.entries(templates)) {
       const never = codeOf(hung.link.run(get, ['key']))
       await hung.link.close()
       t.equal(await never, UNAVAILABLE)
-      await eventually('nothing is left of one whose server hangs', () => leftovers().length <= before.length)
+      await leavesNothing(before)
       const silent = makeLink(t, { client: makeTemplate(server), commandTimeout: 100 })
       const late = silent.link.start(['news'], silent)
       await silent.link.close()
       await late
-      await eventually('nothing is left of one that nobody answers', () => leftovers().length <= before.length)
+      await leavesNothing(before)
       server.cont()
 
       await server.kill()
       const refused = await startLink(t, { client: makeTemplate(server), commandTimeout: 100 })
       await refused.link.close()
-      await eventually('nothing is left of one that is refused', () => leftovers().length <= before.length)
+      await leavesNothing(before)
     })
   })
 }
@@ -196,6 +197,22 @@ t.test('a template that wants a new connection after an error gets one, and noth
   t.equal(count, '1')
 })
 
+t.test('options that a template has for other uses change nothing', async (t) => {
+  const server = await startRedis(t)
+  const client = new Redis({ port: server.port, lazyConnect: true, stringNumbers: true, readOnly: true, enableAutoPipelining: true, protocol: 3, replyMapping: 'resp3', maxRetriesPerRequest: null, commandTimeout: 1 })
+  const { link } = await startLink(t, { client, commandTimeout: PATIENT })
+  t.equal(await link.run(set, ['key'], ['value']), 'OK')
+  t.same(await link.run(script("redis.setresp(3) return {redis.call('incr', KEYS[1]), redis.call('get', KEYS[2])}"), ['count', 'key']), [1, 'value'])
+})
+
+t.test('a template whose duplicates can not be made is an outage', async (t) => {
+  const client = new Redis({ lazyConnect: true })
+  client.duplicate = () => { throw new Error('no more of them') }
+  const { link, downs } = await startLink(t, { client, commandTimeout: 100 })
+  t.notOk(link.isUp)
+  t.match(downs, [{ code: UNAVAILABLE, message: /no more of them/ }])
+})
+
 t.test('large messages are ignored', async (t) => {
   const server = await startRedis(t)
   const { messages } = await startLink(t, { client: lazily(server), commandTimeout: PATIENT })
@@ -225,7 +242,7 @@ t.test('over a Unix socket, and over TLS', async (t) => {
 })
 
 async function works (t: Test, client: RedisTemplate, server: RedisServer): Promise<void> {
-  const before = leftovers().length
+  const before = leftovers()
   const { link, messages, told } = await startLink(t, { client, commandTimeout: PATIENT })
   t.equal(await link.run(set, ['key'], ['value']), 'OK')
   link.resubscribe()
@@ -233,5 +250,5 @@ async function works (t: Test, client: RedisTemplate, server: RedisServer): Prom
   await server.command('publish', 'news', 'hello')
   await eventually('a message', () => messages.length === 1)
   await link.close()
-  await eventually('nothing is left', () => leftovers().length <= before)
+  await leavesNothing(before)
 }

@@ -10,8 +10,8 @@ const DEADLINE = 30_000
 export const PATIENT = 10_000
 
 /** Asks in short turns until it is so. */
-export async function eventually (what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + DEADLINE
+export async function eventually (what: string, isSo: () => boolean | Promise<boolean>, within = DEADLINE): Promise<void> {
+  const deadline = performance.now() + within
   while (!await isSo()) {
     if (performance.now() > deadline) throw new Error(`waited in vain: ${what}`)
     await sleep(5)
@@ -68,7 +68,12 @@ export async function codeOf (promise: Promise<unknown>): Promise<string | null>
   }
 }
 
-/** What could keep the process alive, without what the test itself has open. */
-export function leftovers (): string[] {
-  return process.getActiveResourcesInfo().filter(kind => kind === 'Timeout' || kind.startsWith('TCP') || kind === 'GetAddrInfoReqWrap').sort()
+/** What could keep the process alive, the children of the test apart. */
+export function leftovers (): number {
+  return process.getActiveResourcesInfo().filter(kind => kind === 'Timeout' || kind.startsWith('TCP') || kind === 'GetAddrInfoReqWrap').length
+}
+
+/** Nothing more is open than before, and that not only because a timer of a patient command has run out. */
+export async function leavesNothing (before: number): Promise<void> {
+  await eventually(`${before} are left`, () => leftovers() <= before, PATIENT / 2)
 }
