@@ -3,9 +3,10 @@
 import { randomUUID } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
 import type { AddressInfo } from 'node:net'
-import Fastify, { LogController } from 'fastify'
-import { Cluster, Redis, type RedisOptions as IoredisOptions } from 'ioredis'
+import Fastify, { LogController, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { RedisOptions as IoredisOptions } from 'ioredis'
 import isr, { type Health, type Inspection, type IsrOptions, type OrderResult, type RedisOptions, type RedisTemplate, type RefreshResult, type RoutePolicy, type Stats, type Target } from '../../lib/index.js'
+import type { LeaseEvent } from '../../lib/telemetry.js'
 import { showPage } from './cluster-page.js'
 
 /** What can be cloned of a client's options. */
@@ -30,6 +31,8 @@ export interface ChildSettings {
   redis: Omit<RedisOptions, 'client'>
   isr: Omit<IsrOptions, 'clock' | 'redis' | 'tier'>
   policy: Omit<RoutePolicy, 'paths'>
+  /** More routes: `<name>/:id` with a policy of its own, otherwise the same. */
+  routes: Readonly<Record<string, Omit<RoutePolicy, 'paths'>>>
   /** Milliseconds that this instance's clock is ahead. */
   clockOffset: number
   /** Telemetry channels to report, without `fastify-isr:`. */
@@ -60,7 +63,14 @@ export type ToParent =
   | { type: 'result', id: number, value?: unknown, error?: SentError }
   | { type: 'event', name: string, event: unknown }
 /** What the origin is asked for, and what it answers. */
-export interface OriginQuery { id: string, render: string, instance: string, isLive: boolean }
+export interface OriginQuery {
+  id: string
+  render: string
+  instance: string
+  isLive: boolean
+  /** Rendered without asking the others. */
+  isAlone: boolean
+}
 export interface OriginAnswer { version: number, render: string, instance: string }
 
 interface Client extends RedisTemplate {
@@ -68,11 +78,12 @@ interface Client extends RedisTemplate {
   disconnect (): void
 }
 
-async function makeClient ({ library = 'ioredis', options, nodes }: ClientSettings): Promise<Client> {
-  if (nodes !== undefined) return new Cluster([...nodes], { redisOptions: { ...options } })
-  if (library === 'ioredis5') return new (await import('ioredis5')).Redis({ ...options } as object)
-  if (library === 'iovalkey') return new (await import('iovalkey')).Redis({ ...options } as object)
-  return new Redis({ ...options } as object)
+async function makeClient ({ library = 'ioredis', options = {}, nodes }: ClientSettings): Promise<Client> {
+  // Three packages, one interface.
+  const { Cluster, Redis } = await import(library) as typeof import('ioredis')
+  if (nodes === undefined) return new Redis({ ...options } as object)
+  const { lazyConnect = false, ...redisOptions } = options
+  return new Cluster([...nodes], { lazyConnect, redisOptions: redisOptions as object })
 }
 
 function send (message: ToParent, sent?: () => void): void {
@@ -95,6 +106,12 @@ async function start (settings: ChildSettings): Promise<{ port: number, calls: C
   const client = settings.client === null ? null : await makeClient(settings.client)
   // An app that listens to none of them has them printed by the client.
   client?.on('error', () => {})
+  /** Who was to render, as it was decided last. */
+  const turns = new Map<string, string>()
+  channel('fastify-isr:lease').subscribe(event => {
+    const { key, outcome } = event as LeaseEvent
+    turns.set(key, outcome)
+  })
   for (const name of settings.events) channel(`fastify-isr:${name}`).subscribe(event => { report(name, event) })
 
   await app.register(isr, {
@@ -102,20 +119,32 @@ async function start (settings: ChildSettings): Promise<{ port: number, calls: C
     clock: () => Date.now() + clockOffset,
     ...(client === null ? {} : { redis: { ...settings.redis, client } })
   })
-  app.get<{ Params: { id: string } }>('/page/:id', {
-    config: { prerender: { onDemand: true, tags: ({ id }) => ['pages', `page-${id}`], ...settings.policy } }
-  }, async (request, reply) => {
+  // What it knows of itself when a request begins; no part of a page.
+  app.addHook('onRequest', async (request, reply) => {
+    if (request.isrRender === null) reply.header('x-redis', app.isr.health().redis)
+  })
+  for (const [name, policy] of Object.entries({ '/page': settings.policy, ...settings.routes })) {
+    app.get<{ Params: { id: string } }>(`${name}/:id`, {
+      config: { prerender: { onDemand: true, tags: ({ id }) => ['pages', `page-${id}`], ...policy } }
+    }, async (request, reply) => await answerPage(request, reply))
+  }
+
+  async function answerPage (request: FastifyRequest<{ Params: { id: string } }>, reply: FastifyReply): Promise<FastifyReply> {
     const { id } = request.params
+    const key = request.isrRender?.key
+    const isAlone = key !== undefined && turns.get(key) !== 'granted'
+    if (key !== undefined) turns.delete(key)
     const { status, answer } = await askOrigin(settings.originPort, {
       id,
       render: randomUUID(),
       instance: settings.name,
-      isLive: request.isrRender === null
+      isLive: key === undefined,
+      isAlone
     })
     if (status === 404) return reply.code(404).type('text/html').send(`no page ${id}`)
     if (status !== 200) throw new Error(`the origin answers ${status}`)
-    return reply.type('text/html; charset=utf-8').send(showPage({ key: `/page/${id}`, ...answer }))
-  })
+    return reply.type('text/html; charset=utf-8').send(showPage({ key: request.routeOptions.url?.replace(':id', id) ?? '', ...answer }))
+  }
   await app.listen({ port: 0, host: '127.0.0.1' })
 
   const calls: ChildCalls = {
