@@ -72,7 +72,11 @@ export class SharedTier {
   }
 
   get isUp (): boolean {
-    return !this.#isClosed && this.#tier.isUp !== false
+    return !this.#isClosed && this.#canAsk
+  }
+
+  get #canAsk (): boolean {
+    return this.#tier.isUp !== false
   }
 
   /** Null when there is no whole, right entry. Never rejects. */
@@ -160,7 +164,7 @@ export class SharedTier {
     const version = wholeVersion(entry)
     const doubt = this.#doubts.get(name)
     if (doubt !== undefined && !replaces(tierVersion(version), tierVersion(doubt.version))) return false
-    if (!this.isUp) return this.#doubt(name, version)
+    if (!this.#canAsk) return this.#doubt(name, version)
     let isStored: boolean
     try {
       const bytes = maxAge > 0 ? this.#wrap(entry) : null
@@ -186,7 +190,7 @@ export class SharedTier {
   }
 
   async #remove (name: string, key: string, version: Version): Promise<boolean> {
-    if (!this.isUp) return this.#doubt(name, version)
+    if (!this.#canAsk) return this.#doubt(name, version)
     try {
       const isGone = await this.#tier.delete(name, tierVersion(version))
       this.#options.onWorking('delete')
@@ -229,14 +233,14 @@ export class SharedTier {
   #inOrder (name: string, entry: Entry | null, version: Version, work: () => Promise<boolean>, { isNeeded = false } = {}): Promise<boolean> {
     const last = this.#pending.get(name)
     if (last !== undefined && !replaces(tierVersion(version), tierVersion(last.version))) {
-      return last.entry === null ? Promise.resolve(false) : last.result
+      return entry === null || last.entry === null ? Promise.resolve(false) : last.result
     }
     if (this.#isClosed) return Promise.resolve(false)
     let settle!: (result: boolean | Promise<boolean>) => void
     const result = new Promise<boolean>((resolve) => { settle = resolve })
     const over = (last?.over ?? Promise.resolve()).then(async () => {
       const latest = this.#pending.get(name)
-      if (!isNeeded && latest !== undefined && latest !== pending) return settle(latest.result)
+      if (!isNeeded && latest !== undefined && latest !== pending) return settle(entry === null || latest.entry !== null ? latest.result : false)
       const isDone = await work()
       if (this.#pending.get(name) === pending) this.#pending.delete(name)
       settle(isDone)
