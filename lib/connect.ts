@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Health, RedisStats } from '../types/index.js'
+import { GuardedTier } from './cache/guarded-tier.js'
 import { RedisTier } from './cache/redis-tier.js'
 import { SharedTier } from './cache/shared-tier.js'
 import type { Coordinator, Lease } from './cluster/coordinator.js'
@@ -53,7 +54,7 @@ function connectLocally ({ settings, log, isBuild }: ConnectOptions, marks: Mark
   const coordinator = new LocalCoordinator(settings.clock, marks)
   return {
     coordinator,
-    shared: settings.tier === null || !settings.enabled || isBuild ? null : share({ tier: settings.tier, secret: null, maxAge: YEAR }, log),
+    shared: settings.tier === null || !settings.enabled || isBuild ? null : share({ tier: new GuardedTier(settings.tier), secret: null, maxAge: YEAR }, log),
     clock: settings.clock,
     lookForOrders: () => coordinator.catchUp(),
     claim: async () => null,
@@ -84,7 +85,7 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
     onDisconnected: err => { log.warn({ err }, 'Redis can\'t be asked: pages are served from memory and disk, orders hold in this process until it is back') },
     onTurn: event => { if (channels.lease.hasSubscribers) channels.lease.publish(event) }
   })
-  const tier = settings.tier ?? new RedisTier(link, { prefix, maxAge })
+  const tier = settings.tier === null ? new RedisTier(link, { prefix, maxAge }) : new GuardedTier(settings.tier)
   const shared = isBuild ? null : share({ tier, secret, maxAge }, log)
   const health = (): Health => ({ redis: coordinator.isDisconnected ? 'degraded' : 'connected', epoch: coordinator.facts.epoch, lag: coordinator.facts.lag })
   return {
