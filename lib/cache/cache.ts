@@ -334,6 +334,11 @@ export class Cache<View, R> implements Listener {
         // Looked at again: somebody may have rendered it while this one waited.
         const standing = this.memory.peek(key)
         if (standing !== undefined && !flight.isForced && stateAt(standing, this.#options.clock()) === 'fresh') return this.#adopt(standing, release)
+        if (flight.alone === null && !flight.isForced && !this.isShared && this.disk !== null) {
+          const sibling = await this.#tiers.newer(key, old?.entry ?? null)
+          if (this.#isUsable(sibling, old)) return this.#adopt(sibling, release)
+          signal.throwIfAborted()
+        }
         const turn = await this.#turn(flight, source, old, isSureToRender)
         if (turn.kind === 'granted') {
           lease = turn.lease

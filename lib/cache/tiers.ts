@@ -88,6 +88,12 @@ export class Tiers<View> {
     return await this.#once(key, isCurrent => this.#readShared(key, isCurrent))
   }
 
+  /** What a process that shares the disk has written since; null when there is nothing newer. */
+  async newer (key: string, than: Entry | null): Promise<Held<View> | null> {
+    const entry = await this.#disk?.newer(key, than) ?? null
+    return entry === null ? null : this.#take(this.#comparable(entry), 'disk')
+  }
+
   /**
    * Stores what was rendered, and tells what stands then: this entry or a
    * newer one. Null when it is purged already, or of a build that is gone.
