@@ -263,6 +263,7 @@ t.test('a write', async (t) => {
     }) as typeof import('../../lib/cache/disk-tier.js')
     const disk = new DiskTier({ root, buildId: 'b1', maxBytes: 1e6, writeBack: true, onError: () => {}, onWorking: () => {} })
     await sibling.disk.write(version(1))
+    await disk.read('/')
     between = async () => {
       // Looked already, and saw version 1. Then its lock is taken over.
       await fs.unlink(`${fileOf(root, '/')}.lock`)
