@@ -26,7 +26,9 @@ if type(value) == 'string' then
   local state, rest = string.match(value, '^(%a+)|(.*)$')
   if state == 'held' then
     local start = tonumber(string.match(rest, '|(%d+)$') or 0)
-    if start >= marked then return { 'elsewhere', redis.call('PTTL', KEYS[2]) } end
+    local left = redis.call('PTTL', KEYS[2])
+    -- One that never ends nobody has given.
+    if start >= marked and left >= 0 then return { 'elsewhere', left } end
   elseif state == 'done' then
     local epoch, renderedAt = string.match(rest, '^(%d+)|([%d.]+)$')
     epoch, renderedAt = tonumber(epoch or -1), tonumber(renderedAt or -1)
@@ -105,8 +107,17 @@ export class RedisLeases {
   async turn (request: TurnRequest): Promise<Turn> {
     const name = this.#nameOf(request.buildId, request.key)
     await this.#releasing.get(name)
-    let turn = await this.#ask(name, request)
-    if (turn === 'incarnation' && await this.#options.onIncarnation().catch(() => false)) turn = await this.#ask(name, request)
+    let hasEnded = false
+    const ignore = this.#listen(name, () => { hasEnded = true })
+    let turn: Turn | 'incarnation' | null
+    try {
+      turn = await this.#ask(name, request)
+      if (turn === 'incarnation' && await this.#options.onIncarnation().catch(() => false)) turn = await this.#ask(name, request)
+      // Another connection tells of the end: it may be there before the answer that it was not yet.
+      if (hasEnded && turn !== null && turn !== 'incarnation' && turn.kind === 'elsewhere') turn = await this.#ask(name, request)
+    } finally {
+      ignore()
+    }
     // Nobody can be asked: every instance is on its own.
     return turn === null || turn === 'incarnation' ? { kind: 'granted', start: this.#options.now(), failures: 0, lease: null } : turn
   }
@@ -115,14 +126,11 @@ export class RedisLeases {
   async ended (buildId: string, key: string, ms: number, signal: AbortSignal): Promise<void> {
     const name = this.#nameOf(buildId, key)
     const heard = new AbortController()
-    const wake = (): void => { heard.abort() }
-    const waiting = this.#waiting.get(name) ?? new Set()
-    this.#waiting.set(name, waiting.add(wake))
+    const ignore = this.#listen(name, () => { heard.abort() })
     try {
       await delay(ms, undefined, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => {})
     } finally {
-      waiting.delete(wake)
-      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name)
+      ignore()
     }
   }
 
@@ -194,6 +202,16 @@ export class RedisLeases {
         this.#releasing.set(name, releasing)
         await releasing
       }
+    }
+  }
+
+  /** Returns how to stop it. */
+  #listen (name: string, wake: () => void): () => void {
+    const waiting = this.#waiting.get(name) ?? new Set()
+    this.#waiting.set(name, waiting.add(wake))
+    return () => {
+      waiting.delete(wake)
+      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name)
     }
   }
 
