@@ -246,10 +246,17 @@ export class Cache<View, R> implements Listener {
     return this.#tiers.isShared
   }
 
+  /** An entry with its logical time as far as that can be compared here. */
+  comparable (entry: Entry): Entry {
+    return this.#tiers.comparable(entry)
+  }
+
   /** Puts what is on disk where other instances find it. */
   async seed (key: string): Promise<void> {
-    const entry = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null
-    if (entry !== null && entry.buildId === this.buildId && this.marks().judge(entry).kind !== 'hard') await this.#tiers.share(entry)
+    const found = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null
+    if (found === null || found.buildId !== this.buildId || this.marks().judge(found).kind === 'hard') return
+    // Of an earlier life of Redis, it must not replace what others have rendered in this one.
+    await this.#tiers.share(this.marks().isForeign(found) ? { ...found, epoch: 0, incarnation: undefined } : this.comparable(found))
   }
 
   /** Removes an entry from every tier of this instance. */
@@ -334,7 +341,7 @@ export class Cache<View, R> implements Listener {
         // Looked at again: somebody may have rendered it while this one waited.
         const standing = this.memory.peek(key)
         if (standing !== undefined && !flight.isForced && stateAt(standing, this.#options.clock()) === 'fresh') return this.#adopt(standing, release)
-        if (flight.alone === null && !flight.isForced && !this.isShared && this.disk !== null) {
+        if (flight.alone === null && !flight.isForced && !this.isShared && source.isPersistent !== false && this.disk !== null) {
           const sibling = await this.#tiers.newer(key, old?.entry ?? null)
           if (this.#isUsable(sibling, old)) return this.#adopt(sibling, release)
           signal.throwIfAborted()

@@ -90,8 +90,12 @@ export class Tiers<View> {
 
   /** What a process that shares the disk has written since; null when there is nothing newer. */
   async newer (key: string, than: Entry | null): Promise<Held<View> | null> {
-    const entry = await this.#disk?.newer(key, than) ?? null
-    return entry === null ? null : this.#take(this.#comparable(entry), 'disk')
+    const disk = this.#disk
+    const entry = await disk?.newer(key, than) ?? null
+    // Of a build that is gone by now, it is no use.
+    if (entry === null || disk !== this.#disk) return null
+    if (entry.incarnation !== undefined) this.#options.observe(entry)
+    return this.#take(this.comparable(entry), 'disk')
   }
 
   /**
@@ -130,11 +134,11 @@ export class Tiers<View> {
     return this.#index.keysOf(tag)
   }
 
-  /** Removes an entry of this instance everywhere. */
-  drop (key: string): void {
+  /** Removes an entry of this instance everywhere; with `upTo`, unless a sibling has put something newer on the disk. */
+  drop (key: string, upTo: Entry | null = null): void {
     this.#loads.delete(key)
     this.memory.delete(key)
-    void this.#disk?.delete(key)
+    void this.#disk?.delete(key, upTo)
   }
 
   /** Forgets what memory holds of a key that another process has written to disk. */
@@ -171,7 +175,7 @@ export class Tiers<View> {
     for (const key of [...this.#index.keysOf(mark.tag)]) {
       const held = this.memory.peek(key)
       if (held === undefined || !this.marks.concerns(mark, held.entry)) continue
-      if (mark.kind === 'hard') this.drop(key)
+      if (mark.kind === 'hard') this.drop(key, held.entry)
       else soften(held, mark.deadline)
     }
   }
@@ -201,7 +205,7 @@ export class Tiers<View> {
       const held = this.memory.peek(key)
       if (held === undefined) continue
       const verdict = this.marks.judge(held.entry)
-      if (verdict.kind === 'hard') this.drop(key)
+      if (verdict.kind === 'hard') this.drop(key, held.entry)
       else if (verdict.kind === 'soft') soften(held, verdict.deadline)
     }
   }
@@ -233,8 +237,8 @@ export class Tiers<View> {
     if (!isCurrent()) return await this.load(key)
     if (read === null) return this.memory.peek(key) ?? null
     if (read.incarnation !== undefined) this.#options.observe(read)
-    const held = this.#take(this.#comparable(read), 'disk')
-    if (held === null) void disk.delete(key)
+    const held = this.#take(this.comparable(read), 'disk')
+    if (held === null) void disk.delete(key, read)
     return held
   }
 
@@ -245,7 +249,7 @@ export class Tiers<View> {
     const standing = this.memory.peek(key) ?? null
     if (entry === null) return standing
     this.#behind.delete(key)
-    const newest = this.#comparable(entry)
+    const newest = this.comparable(entry)
     const held = this.#take(newest, shared?.name ?? '')
     // Promoted, so that it is there when nobody can be asked.
     if (held?.entry === newest) void this.#disk?.write(newest)
@@ -253,7 +257,7 @@ export class Tiers<View> {
   }
 
   /** What an entry says of its logical time counts as far as it can be compared. */
-  #comparable (read: Entry): Entry {
+  comparable (read: Entry): Entry {
     if (read.incarnation !== undefined) return read
     const { epoch, incarnation } = this.#options.now()
     // From a clock that has gone back since, or from a time without Redis: it can't say which marks its render knew.
