@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { BACKOFF_MOST } from '../cache/setbacks.js'
 import type { Lease, LeaseEnd, Moment, Turn, TurnRequest } from './coordinator.js'
 import { script, type Link } from './link.js'
 import { pageMessage } from './messages.js'
@@ -27,8 +28,8 @@ if type(value) == 'string' then
   if state == 'held' then
     local start = tonumber(string.match(rest, '|(%d+)$') or 0)
     local left = redis.call('PTTL', KEYS[2])
-    -- One that never ends nobody has given.
-    if start >= marked and left >= 0 then return { 'elsewhere', left } end
+    -- One that never ends, or long after any lease does, nobody has given.
+    if start >= marked and left >= 0 and left <= 10 * tonumber(ARGV[3]) then return { 'elsewhere', left } end
   elseif state == 'done' then
     local epoch, renderedAt = string.match(rest, '^(%d+)|([%d.]+)$')
     epoch, renderedAt = tonumber(epoch or -1), tonumber(renderedAt or -1)
@@ -39,7 +40,8 @@ if type(value) == 'string' then
     failures = times or '0'
     local time = redis.call('TIME')
     local left = tonumber(till or 0) - (tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
-    if left > 0 and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
+    -- With more left than any back-off has, the clock of Redis was set back.
+    if left > 0 and left <= ${BACKOFF_MOST} and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
   end
 end
 redis.call('SET', KEYS[2], 'held|' .. ARGV[2] .. '|' .. clock[2], 'PX', ARGV[3])
