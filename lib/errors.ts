@@ -66,6 +66,16 @@ export const RenderFailedElsewhere = createError<[string, string]>(
 export const Closing = createError<[string]>(
   'FST_ISR_ERR_CLOSING', 'the app is closing: %s is not rendered', 503)
 
+// What becomes of worker threads.
+export const WorkersWithoutApp = createError(
+  'FST_ISR_ERR_WORKERS_APP', "rendering in worker threads needs to know the app: set the option 'render.app' to the module that exports it (for example render: { workers: 1, app: 'app.js' })", 500, TypeError)
+export const WorkerLoad = createError<[string, Cause?]>(
+  'FST_ISR_ERR_WORKER_LOAD', 'the app can not be loaded a second time, in a worker thread: %s; pages are rendered in the main thread')
+export const WorkerDied = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_WORKER_DIED', 'rendering %s has ended its worker thread: %s')
+export const WorkerRoute = createError<[string]>(
+  'FST_ISR_ERR_WORKER_ROUTE', "the app in the worker thread has no route '%s': its module must declare what the running app declares")
+
 // What is found on disk.
 export const BadEntry = createError<[string, Cause?]>(
   'FST_ISR_ERR_BAD_ENTRY', 'unreadable entry: %s')

@@ -15,24 +15,26 @@ import { cached } from './data/cached.js'
 import { DataCache } from './data/data-cache.js'
 import { dataHook } from './data/hook.js'
 import { prepareDatum, type Datum } from './data/value.js'
+import { decorate } from './decorate.js'
 import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady, SharedWithoutBuild } from './errors.js'
 import { addEndpoint } from './ops/endpoint.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
-import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
-import { warnOfMissedRoutes } from './pages/missed-routes.js'
 import { prewarm } from './pages/prewarm.js'
-import { Registry, setBlockPolicy, type DeclaredRoute } from './pages/registry.js'
-import { jobOf, replyIsr, type Rendered } from './pages/render.js'
-import { kSent } from './pages/respond.js'
+import { Registry } from './pages/registry.js'
+import type { Rendered } from './pages/render.js'
 import { PageServer } from './pages/serve.js'
 import { prepareView, type PageView } from './pages/view.js'
 import { channels } from './telemetry.js'
+import { Answers } from './workers/answers.js'
+import { renderForMain } from './workers/in-worker.js'
+import { mainPort } from './workers/mode.js'
+import { PageRenderer } from './workers/page-renderer.js'
 
 export type * from '../types/index.js'
 
@@ -47,6 +49,11 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   if (server[kHandle] !== undefined) throw new AlreadyRegistered()
   if ((app.server as { insecureHTTPParser?: boolean }).insecureHTTPParser === true || process.execArgv.includes('--insecure-http-parser')) throw new InsecureParser()
   const log = app.log.child({ plugin: 'fastify-isr' })
+  const main = mainPort()
+  if (main !== null) {
+    server[kHandle] = renderForMain(app, given, log, main)
+    return
+  }
   const isBuild = isBuildProcess()
   const cluster = connect({
     settings: given,
@@ -61,7 +68,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const settings: Settings = Object.freeze({ ...given, clock: cluster.clock })
   const { render } = settings
   const isDiskOn = settings.enabled && settings.disk !== false
-  const context = { app, settings, log }
+  const renderer = new PageRenderer({ app, settings, log, answer: (question, asker) => answers.answer(question, asker) })
+  const context = { settings, log, render: renderer.render }
 
   const queue = new RenderQueue(render.concurrency, render.maxQueue)
   const cache: Cache<PageView, Rendered> = new Cache({
@@ -128,32 +136,9 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     routes: () => inspector.routes()
   }
   server[kHandle] = isr
+  const answers = new Answers({ app, isr, data, order: (kind, key) => orders.orderData(kind, key) })
 
-  app.decorate('isr', isr)
-  app.decorate('prerender', function (this: FastifyInstance, policy, plugin) {
-    // Read once, so that a wrong policy of a block is refused at the block's own line.
-    if (policy !== false) registry.check(policy, 'app.prerender()')
-    return this.register(async (instance) => {
-      setBlockPolicy(instance, policy)
-      await plugin(instance)
-    }) as unknown as FastifyInstance
-  })
-  app.decorateRequest('isrRender', {
-    getter () {
-      const job = jobOf(this)
-      return job === undefined ? null : { route: job.route.pattern, path: job.page.path, key: job.page.key, reason: job.reason }
-    }
-  })
-  app.decorateReply('isr', { getter () { return replyIsr(this.request) } })
-  app.decorateReply(kSent as unknown as string, null)
-
-  warnOfMissedRoutes(app, registry, log)
-  app.addHook('onRoute', function (routeOptions) {
-    const declared = routeOptions as DeclaredRoute
-    const route = registry.add(this, declared)
-    if ([declared.method].flat().includes('GET')) matcher.add(declared, route)
-    attachRevalidate(declared, isr.revalidate, log)
-  })
+  decorate({ app, isr, registry, log, onRoute: (declared, route) => { matcher.add(declared, route) } })
   if (settings.revalidateEndpoint !== null) addEndpoint(app, isr, { ...settings.revalidateEndpoint, clock: settings.clock })
   if (settings.sitemap) addSitemapRoute(app, settings.dir)
 
@@ -182,6 +167,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       }
       await coordinator.start(cache)
     }
+    if (settings.enabled && !isBuild) renderer.start()
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })
@@ -192,6 +178,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await building?.catch(() => {})
     // Later plugins (databases) close before earlier ones: what renders must have ended by then.
     await cache.close()
+    await renderer.close()
   })
   app.addHook('onClose', async () => {
     clearInterval(heartbeat)
@@ -211,7 +198,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await requireReady('prerender')
     if (building !== null) throw new BuildRunning()
     const signal = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    building = build({ settings, registry, matcher, cache, source: context, now: () => coordinator.now() }, { ...options, signal })
+    building = build({ settings, registry, matcher, cache, source: context, renderer: workers => renderer.forBuild(workers), now: () => coordinator.now() }, { ...options, signal })
     try {
       const result = await building
       if (channels.build.hasSubscribers) {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Bypass, Encoding, IsrOptions, IsrTier, PolicyDefaults, RedisOptions, RedisTemplate, UrlStyle } from '../types/index.js'
 import { InvalidOption } from './errors.js'
 
@@ -14,7 +15,7 @@ export interface Settings {
   readonly defaults: Required<Omit<PolicyDefaults, 'cacheControl'>> & Pick<PolicyDefaults, 'cacheControl'>
   readonly memory: { readonly maxBytes: number }
   readonly disk: false | { readonly writeBack: boolean, readonly maxBytes: number }
-  readonly render: { readonly timeout: number, readonly concurrency: number, readonly maxQueue: number }
+  readonly render: RenderSettings
   readonly encodings: readonly Encoding[]
   readonly prewarm: boolean
   readonly strictPaths: boolean
@@ -26,6 +27,18 @@ export interface Settings {
   readonly cacheStatus: boolean
   readonly cdn: { readonly cacheControl: boolean }
   readonly clock: () => number
+}
+
+export interface RenderSettings {
+  /** Milliseconds. */
+  readonly timeout: number
+  readonly concurrency: number
+  readonly maxQueue: number
+  readonly workers: number
+  /** Path of the module that exports the app. */
+  readonly app: string | null
+  /** MiB. */
+  readonly workerMemory: number
 }
 
 export interface RedisSettings {
@@ -45,6 +58,10 @@ const KNOWN: Record<keyof IsrOptions, true> = {
 }
 
 const MIB = 1024 * 1024
+/** Each of them is an app of its own: more is a mistake. */
+export const MOST_WORKERS = 64
+/** MiB; Node itself needs some. */
+const LEAST_HEAP = 16
 /** Timers take a longer delay for none. */
 const MOST_DELAY = 2 ** 31 - 1
 
@@ -52,7 +69,7 @@ export function readOptions (options: IsrOptions): Settings {
   unknownKeys(options, KNOWN, '')
   const memory = group(options.memory, 'memory', { maxBytes: true })
   const disk = options.disk === false ? false : group(options.disk, 'disk', { writeBack: true, maxBytes: true })
-  const render = group(options.render, 'render', { timeout: true, concurrency: true, maxQueue: true })
+  const render = group(options.render, 'render', { timeout: true, concurrency: true, maxQueue: true, workers: true, app: true, workerMemory: true })
   const cdn = group(options.cdn, 'cdn', { cacheControl: true })
   const defaults = group(options.defaults, 'defaults', { ttl: true, staleWhileRevalidate: true, staleIfError: true, cacheControl: true })
 
@@ -79,7 +96,10 @@ export function readOptions (options: IsrOptions): Settings {
     render: Object.freeze({
       timeout: whole(render.timeout, 'render.timeout', 10_000, 1, MOST_DELAY),
       concurrency: whole(render.concurrency, 'render.concurrency', 4, 1),
-      maxQueue: whole(render.maxQueue, 'render.maxQueue', 1000, 0)
+      maxQueue: whole(render.maxQueue, 'render.maxQueue', 1000, 0),
+      workers: whole(render.workers, 'render.workers', 0, 0, MOST_WORKERS),
+      app: readApp(render.app),
+      workerMemory: whole(render.workerMemory, 'render.workerMemory', 512, LEAST_HEAP)
     }),
     encodings: readEncodings(options.encodings),
     prewarm: bool(options.prewarm, 'prewarm', true),
@@ -180,6 +200,15 @@ export function oneOf<T extends string> (value: unknown, name: string, choices: 
 function readDir (value: unknown): string {
   if (value === undefined) return path.join(packageRoot(), '.prerender')
   if (typeof value !== 'string' || value.length === 0 || value.includes('\0')) throw new InvalidOption('dir', 'a path', show(value))
+  return path.resolve(packageRoot(), value)
+}
+
+function readApp (value: unknown): string | null {
+  if (value === undefined) return null
+  const wanted = 'a path or file URL of the module that exports the app'
+  const isUrl = value instanceof URL || (typeof value === 'string' && value.startsWith('file:') && URL.canParse(value))
+  if (isUrl && new URL(value).protocol === 'file:') return fileURLToPath(value)
+  if (typeof value !== 'string' || value.length === 0 || value.includes('\0')) throw new InvalidOption('render.app', wanted, show(value))
   return path.resolve(packageRoot(), value)
 }
 

@@ -145,6 +145,22 @@ export interface RenderOptions {
   concurrency?: number
   /** Renders waiting at the same time; beyond it a cold page is a 503. @default 1000 */
   maxQueue?: number
+  /**
+   * Threads that render, so that rendering never delays the answers to others.
+   * Each loads the app once more, from `app`, and never listens. If the app
+   * can't be loaded twice, the reason is logged and pages are rendered in the
+   * main thread.
+   * @default 0
+   */
+  workers?: number
+  /**
+   * The module that exports the app: what `fastify start` and
+   * `fastify-isr prerender` are given. A file URL, or a path relative to the
+   * package root of the app.
+   */
+  app?: string | URL
+  /** MiB of JavaScript heap per worker thread; a render that needs more fails, and the thread is replaced. @default 512 */
+  workerMemory?: number
 }
 
 export interface PolicyDefaults {
@@ -286,6 +302,8 @@ export interface BuildOptions {
   urlStyle?: UrlStyle
   /** Pages rendered at the same time. @default render.concurrency */
   concurrency?: number
+  /** Render in this many worker threads; needs `render.app`, which the command line knows by itself. @default render.workers */
+  workers?: number
   /** Follow same-origin links to further prerender routes. @default false */
   crawl?: boolean
   /** Rewrite and recompress pages whose bytes did not change. @default false */

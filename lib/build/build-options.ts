@@ -1,7 +1,7 @@
 import path from 'node:path'
 import type { BuildOptions, BuildProgress, UrlStyle } from '../../types/index.js'
 import { InvalidOption } from '../errors.js'
-import { bool, oneOf, readBaseUrl, show, whole, type Settings } from '../options.js'
+import { bool, MOST_WORKERS, oneOf, readBaseUrl, show, whole, type Settings } from '../options.js'
 import type { Quality } from '../pages/encode.js'
 
 /** Options of one build after validation, defaults filled in. */
@@ -13,6 +13,8 @@ export interface BuildSettings {
   readonly hasBaseUrl: boolean
   readonly urlStyle: UrlStyle
   readonly concurrency: number
+  /** Null: as many as the settings say. */
+  readonly workers: number | null
   readonly crawl: boolean
   readonly force: boolean
   readonly failFast: boolean
@@ -23,7 +25,7 @@ export interface BuildSettings {
 }
 
 const KNOWN: Record<keyof BuildOptions, true> = {
-  paths: true, routes: true, dir: true, baseUrl: true, urlStyle: true, concurrency: true, crawl: true, force: true, failFast: true, sitemap: true, compress: true, brotli: true, signal: true, onProgress: true
+  paths: true, routes: true, dir: true, baseUrl: true, urlStyle: true, concurrency: true, workers: true, crawl: true, force: true, failFast: true, sitemap: true, compress: true, brotli: true, signal: true, onProgress: true
 }
 const MOST_BROTLI = 11
 
@@ -43,6 +45,7 @@ export function readBuildOptions (options: BuildOptions, settings: Settings): Bu
     hasBaseUrl: options.baseUrl !== undefined || settings.hasBaseUrl,
     urlStyle: oneOf(options.urlStyle, 'prerender.urlStyle', ['directory', 'file'], settings.urlStyle),
     concurrency: whole(options.concurrency, 'prerender.concurrency', settings.render.concurrency, 1),
+    workers: options.workers === undefined ? null : whole(options.workers, 'prerender.workers', 0, 0, MOST_WORKERS),
     crawl: bool(options.crawl, 'prerender.crawl', false),
     force: bool(options.force, 'prerender.force', false),
     failFast: bool(options.failFast, 'prerender.failFast', false),

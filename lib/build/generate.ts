@@ -13,7 +13,7 @@ import { isEncodedAsWanted } from '../pages/encode.js'
 import type { Matcher } from '../pages/matcher.js'
 import { metaOf } from '../pages/page.js'
 import type { Registry } from '../pages/registry.js'
-import type { Rendered } from '../pages/render.js'
+import type { Rendered, RenderPage } from '../pages/render.js'
 import { pageSource, type SourceContext } from '../pages/source.js'
 import type { PageView } from '../pages/view.js'
 import { readBuildOptions, type BuildSettings } from './build-options.js'
@@ -29,9 +29,17 @@ export interface BuildContext {
   registry: Registry
   matcher: Matcher
   cache: Cache<PageView, Rendered>
-  source: SourceContext
+  source: Omit<SourceContext, 'render'>
+  /** What renders, in as many worker threads as are asked for. */
+  renderer: (workers: number | null) => BuildRenderer
   /** Logical time now. */
   now: () => Moment
+}
+
+/** How a build renders, and what has to end with it. */
+export interface BuildRenderer {
+  readonly render: RenderPage
+  close (): Promise<void>
 }
 
 /** A failed render is tried once more: the first request often only wakes something up. */
@@ -43,6 +51,7 @@ interface Run {
   readonly wanted: BuildSettings
   /** How pages are rendered: the base URL of this build is theirs, too. */
   readonly source: SourceContext
+  readonly renderer: BuildRenderer
   readonly previous: Manifest | null
   readonly isPartial: boolean
   readonly plan: BuildPlan
@@ -81,6 +90,7 @@ export async function build (context: BuildContext, options: BuildOptions): Prom
     throw isOfFileSystem(error) ? new BuildUnwritable(wanted.dir, error.message, { cause: error }) : error
   } finally {
     clearInterval(touching)
+    await run.renderer.close()
   }
   return {
     buildId: stage.buildId,
@@ -110,10 +120,12 @@ async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run
   })
   const knownId = (isPartial ? previous?.buildId : undefined) ?? settings.buildId
   const problems: BuildProblem[] = []
+  const renderer = context.renderer(wanted.workers)
   return {
     context,
     wanted,
-    source: { ...context.source, settings: { ...settings, baseUrl: wanted.baseUrl } },
+    source: { ...context.source, settings: { ...settings, baseUrl: wanted.baseUrl }, render: renderer.render },
+    renderer,
     previous,
     isPartial,
     plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? [], problems }),

@@ -294,7 +294,7 @@ export class Cache<View, R> implements Listener {
       render.failures = cleared.failures
       times.started = performance.now()
       this.counts.started++
-      const outcome = await orAbort(this.#flights.run(flight, () => source.render({ reason, signal: controller.signal, old: render.old?.entry ?? null })), controller.signal)
+      const outcome = await orAbort(this.#flights.run(flight, () => source.render({ reason, signal: controller.signal, old: render.old?.entry ?? null, isNested: flight.parent !== null })), controller.signal)
       return await this.#land(source, flight, outcome, render)
     } catch (error) {
       return this.#fail(source, flight, { error: error as Error }, render)

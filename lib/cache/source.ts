@@ -27,6 +27,8 @@ export interface Attempt {
   readonly signal: AbortSignal
   /** What stands. */
   readonly old: Entry | null
+  /** Another render waits for it, and holds what that one needs. */
+  readonly isNested: boolean
 }
 
 export type Outcome<R> =

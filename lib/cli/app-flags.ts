@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import type { LoadOptions } from '../load/load-options.js'
 import { parseAppOptions, wholeNumber } from './flags.js'
 
 /** The flags that say how an app is loaded: the letters and meanings of `fastify start`. */
@@ -20,19 +21,6 @@ export const loadUsage = `Loading the app, as 'fastify start' does:
   -T, --plugin-timeout <ms>  for each plugin to load (default: 10000)
   -l, --log-level <level>    show the app's log, on stderr, from this level
       -- <options>           options of the app's plugin: -- --name value`
-
-export interface LoadOptions {
-  file: string
-  useOptions: boolean
-  require: string[]
-  import: string[]
-  prefix: string | undefined
-  /** Milliseconds; 0 is no limit. */
-  pluginTimeout: number | undefined
-  /** Of the app's log; without it only the plugin's warnings are shown. */
-  logLevel: string | undefined
-  appOptions: Record<string, unknown>
-}
 
 type LoadFlags = { [name in keyof typeof LOAD_FLAGS]?: string | boolean | string[] | undefined }
 

@@ -1,15 +1,10 @@
+import { codeOf, LoadError } from '../load/load-error.js'
 import { painter } from './format.js'
 
-/** Something the user can put right: shown without a stack; the process ends with 2. */
-export class CliError extends Error {
-  readonly hint: string | undefined
+export { codeOf } from '../load/load-error.js'
 
-  constructor (message: string, options: { hint?: string, cause?: unknown } = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined)
-    this.name = 'CliError'
-    this.hint = options.hint
-  }
-}
+/** Something the user can put right: shown without a stack; the process ends with 2. */
+export class CliError extends LoadError {}
 
 // Frames of Node and of how Fastify loads plugins.
 const MACHINERY = /[ (]node:|node_modules[\\/](fastify|avvio|fastq)[\\/]/
@@ -22,7 +17,7 @@ const MAX_CAUSES = 5
 export function printError (error: unknown): void {
   const paint = painter(process.stderr)
   const [headline, ...rest] = describeError(error).split('\n')
-  const hint = error instanceof CliError && error.hint !== undefined ? [error.hint] : []
+  const hint = error instanceof LoadError && error.hint !== undefined ? [error.hint] : []
   process.stderr.write(`${[paint('red', headline!), ...rest, ...hint].join('\n')}\n`)
 }
 
@@ -42,17 +37,12 @@ export function describeError (error: unknown): string {
 
 function describeOne (error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (error instanceof CliError) return error.message
+  if (error instanceof LoadError) return error.message
   const code = codeOf(error)
   const headline = error.message === '' ? code ?? '' : code === undefined ? error.message : `${error.message} (${code})`
   // Our own errors name the option or route to look at; their stack would only show the plugin.
   if (code?.startsWith('FST_ISR_ERR_')) return headline
   return [`${error.name}: ${headline}`, ...usefulFrames(error)].join('\n')
-}
-
-export function codeOf (error: unknown): string | undefined {
-  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined
-  return typeof code === 'string' ? code : undefined
 }
 
 // What stands above the message in the stack of a syntax error says where it is; below, only

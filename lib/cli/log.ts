@@ -1,3 +1,24 @@
+import type { FastifyInstance } from 'fastify'
+import type { LoadManner } from '../load/load-app.js'
+
+const QUIET = 'fatal'
+
+/** The app's log goes to stderr: stdout is for the report. */
+export function logManner (logLevel: string | undefined, onWarning: (message: string) => void): LoadManner {
+  return {
+    loggerFor (logger) {
+      if (logger === false) return false
+      const own = typeof logger === 'object' && logger !== null ? logger as Record<string, unknown> : {}
+      const goesElsewhere = ['transport', 'file', 'stream'].some(name => own[name] !== undefined)
+      if (goesElsewhere) return { ...own, level: logLevel ?? QUIET }
+      if (logLevel !== undefined) return { ...own, level: logLevel, stream: process.stderr }
+      return { ...own, level: 'warn', stream: warningsOnly(onWarning) }
+    },
+    // With two lines per rendered page.
+    adjust (app: FastifyInstance) { if ('level' in app.log) app.log.level = logLevel ?? QUIET }
+  }
+}
+
 interface LogLine { level?: unknown, plugin?: unknown, msg?: unknown, err?: unknown }
 
 const FATAL = 60

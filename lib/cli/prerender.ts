@@ -1,11 +1,14 @@
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { BuildOptions, BuildReport, Isr } from '../../types/index.js'
-import { LOAD_FLAGS, loadUsage, readLoadOptions, type LoadOptions } from './app-flags.js'
+import { declareBuild } from '../build/mode.js'
+import { bootApp, closeApp, createApp, findIsr } from '../load/load-app.js'
+import type { LoadOptions } from '../load/load-options.js'
+import { LOAD_FLAGS, loadUsage, readLoadOptions } from './app-flags.js'
 import { CliError, codeOf, hasNoPlace, printError } from './cli-error.js'
 import { parseFlags, splitAtTerminator, wholeNumber } from './flags.js'
 import { Interrupts } from './interrupts.js'
-import { bootApp, closeApp, createApp, findIsr } from './load-app.js'
+import { logManner } from './log.js'
 import { guardProcess, keepStdout, leaveToNode } from './process.js'
 import { Reporter, type ReportOptions } from './report.js'
 
@@ -21,6 +24,7 @@ What to build:
       --force                rewrite pages whose bytes did not change
       --fail-fast            stop at the first failing page and keep the old build
       --concurrency <n>      pages rendered at the same time
+      --workers <n>          render in n worker threads, each with an app of its own
 
 Where and how:
       --dir <dir>            write somewhere else than the plugin's 'dir'
@@ -51,6 +55,7 @@ const FLAGS = {
   sitemap: { type: 'boolean' },
   'url-style': { type: 'string' },
   concurrency: { type: 'string' },
+  workers: { type: 'string' },
   crawl: { type: 'boolean' },
   force: { type: 'boolean' },
   'fail-fast': { type: 'boolean' },
@@ -80,7 +85,9 @@ export async function prerender (args: string[]): Promise<number> {
   let app: FastifyInstance | undefined
   let exitCode = 2
   try {
-    ({ app } = await createApp({ ...load, onWarning: message => reporter.collect(message) }))
+    declareBuild(load)
+    const loaded = await createApp({ ...load, ...logManner(load.logLevel, message => reporter.collect(message)) })
+    app = loaded.app
     await bootApp(app, load)
     const isr = requireIsr(app, load)
     warnAboutDir(isr, build, reporter)
@@ -160,7 +167,7 @@ function readCommand (args: string[]): Command {
 type Values = ReturnType<typeof parseFlags<typeof FLAGS>>['values']
 
 function readBuildOptions (values: Values): BuildOptions {
-  const { path: paths, route: routes, dir, concurrency, brotli, crawl, force, sitemap } = values
+  const { path: paths, route: routes, dir, concurrency, workers, brotli, crawl, force, sitemap } = values
   return {
     ...paths !== undefined && { paths: paths.map(checkPath) },
     ...routes !== undefined && { routes },
@@ -168,6 +175,7 @@ function readBuildOptions (values: Values): BuildOptions {
     ...values['base-url'] !== undefined && { baseUrl: checkBaseUrl(values['base-url']) },
     ...values['url-style'] !== undefined && { urlStyle: checkUrlStyle(values['url-style']) },
     ...concurrency !== undefined && { concurrency: wholeNumber('--concurrency', concurrency, 1) },
+    ...workers !== undefined && { workers: wholeNumber('--workers', workers, 0) },
     ...brotli !== undefined && { brotli: wholeNumber('--brotli', brotli, 0, 11) },
     ...values['no-compress'] === true && { compress: false },
     ...values['fail-fast'] === true && { failFast: true },

@@ -2,13 +2,13 @@ import type { CachedContext, CachedFunction, CachedOptions } from '../../types/i
 import { InvalidData } from '../errors.js'
 import { show } from '../options.js'
 import { checkTag } from '../pages/tags.js'
-import type { DataCache } from './data-cache.js'
-import type { DataRequest } from './source.js'
+import type { DataStore } from './data-cache.js'
+import { runFetch, type DataRequest } from './source.js'
 
 type Fetch<T> = (...args: unknown[]) => T | Promise<T>
 
 /** `isr.cached(name, fn, options)`: a function whose results are kept by argument. */
-export function cached<A extends unknown[], T> (data: DataCache, name: string, fn: Fetch<T>, options: CachedOptions<A, T> = {}): CachedFunction<A, T> {
+export function cached<A extends unknown[], T> (data: DataStore, name: string, fn: Fetch<T>, options: CachedOptions<A, T> = {}): CachedFunction<A, T> {
   const where = `isr.cached(${show(name)})`
   if (typeof fn !== 'function') throw new InvalidData(where, 'fn', 'a function (...args, context?) => value', show(fn))
   if (typeof options !== 'object' || options === null) throw new InvalidData(where, 'options', 'an object', show(options))
@@ -22,22 +22,24 @@ export function cached<A extends unknown[], T> (data: DataCache, name: string, f
   const family = data.define(where, name, settings, ['key', 'tags'])
 
   const keyFor = (args: A): string => family.keyOf(key === undefined ? args : checkKey(where, key(...args)))
-  const requestOf = (args: A, key = keyFor(args)): DataRequest<T> => ({
+  const requestOf = (args: A, key = keyFor(args)): DataRequest => ({
     key,
-    // After the declared parameters, even those that the call leaves out.
-    fetch: async (context: CachedContext) => await fn(...padded(args, fn.length - 1), context),
     tags: known,
-    tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : []
+    fetch: async attempt => await runFetch<T>(name, {
+      // After the declared parameters, even those that the call leaves out.
+      fetch: async (context: CachedContext) => await fn(...padded(args, fn.length - 1), context),
+      tagsOf: value => typeof tags === 'function' ? tags(value, ...args) : []
+    }, attempt)
   })
   const call = async (...args: A): Promise<T> => {
     const cacheKey = keyFor(args)
     const held = family.fresh(cacheKey)
-    return held === undefined ? await family.get(requestOf(args, cacheKey)) : held.view.value as T
+    return (held === undefined ? await family.get(requestOf(args, cacheKey)) : held.view.value) as T
   }
   return Object.assign(call, {
     revalidate: async (...args: A) => await family.order('soft', keyFor(args)),
     purge: async (...args: A) => await family.order('hard', keyFor(args)),
-    refresh: async (...args: A) => await family.refresh(requestOf(args))
+    refresh: async (...args: A) => await family.refresh(requestOf(args)) as T
   })
 }
 

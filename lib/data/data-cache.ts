@@ -34,10 +34,27 @@ const SETTINGS: Record<keyof DataSettings, true> = { ttl: true, staleWhileRevali
 /** A timer that is set for longer runs at once. */
 const MOST_MILLISECONDS = 2 ** 31 - 1
 
+/** What `isr.cached` and `isr.data` are made on: the engine, or in a worker thread the way to it. */
+export interface DataStore {
+  /** @throws FST_ISR_ERR_DATA for a wrong or taken name, or a wrong setting */
+  define (where: string, name: unknown, settings: DataSettings, others: readonly string[]): DataFamily
+}
+
+/** The data of one name. */
+export interface DataFamily {
+  keyOf (value: unknown): string
+  /** A fresh value without a promise, when there is one and nothing asks for more. */
+  fresh (key: string): { readonly view: Datum } | undefined
+  /** @throws what the fetch failed with */
+  get (request: DataRequest): Promise<unknown>
+  refresh (request: DataRequest): Promise<unknown>
+  order (kind: 'soft' | 'hard', key: string): Promise<OrderResult>
+}
+
 /** Data on the engine that pages are on: names, keys, and what is asked of them. */
-export class DataCache {
+export class DataCache implements DataStore {
   readonly #options: DataCacheOptions
-  readonly #names = new Set<string>()
+  readonly #families = new Map<string, Family>()
 
   constructor (options: DataCacheOptions) {
     this.#options = options
@@ -47,30 +64,44 @@ export class DataCache {
     return this.#options.enabled
   }
 
-  /** @throws FST_ISR_ERR_DATA for a wrong or taken name, or a wrong setting */
   define (where: string, name: unknown, settings: DataSettings, others: readonly string[]): Family {
-    if (typeof name !== 'string' || !/^[A-Za-z0-9_][\w.:-]{0,99}$/.test(name)) throw new InvalidData(where, 'name', "1 to 100 letters, digits, '.', ':', '-' and '_'", show(name))
-    for (const option of Object.keys(settings)) {
-      if (!Object.hasOwn(SETTINGS, option) && !others.includes(option)) throw new InvalidData(where, option, `one of ${[...others, ...Object.keys(SETTINGS)].join(', ')}`, 'an unknown name')
-    }
-    const policy: DataPolicy = {
-      name,
-      ttl: seconds(where, 'ttl', settings.ttl, 60),
-      staleWhileRevalidate: seconds(where, 'staleWhileRevalidate', settings.staleWhileRevalidate, 3600),
-      staleIfError: seconds(where, 'staleIfError', settings.staleIfError, 0),
-      timeout: milliseconds(where, 'timeout', settings.timeout, 10_000),
-      persist: settings.persist ?? false
-    }
-    if (typeof policy.persist !== 'boolean') throw new InvalidData(where, 'persist', 'true or false', show(policy.persist))
-    const maxEntries = whole(where, 'maxEntries', settings.maxEntries, 10_000)
-    if (this.#names.has(name)) throw new InvalidData(where, 'name', 'a name of its own', `'${name}', which is taken`)
-    this.#names.add(name)
-    return new Family(this.#options, policy, maxEntries)
+    const { policy, maxEntries } = readDataPolicy(where, name, settings, others, this.#families)
+    const family = new Family(this.#options, policy, maxEntries)
+    this.#families.set(policy.name, family)
+    return family
+  }
+
+  get (name: string): Family | undefined {
+    return this.#families.get(name)
   }
 }
 
-/** The data of one name. */
-export class Family {
+/** @throws FST_ISR_ERR_DATA */
+export function readDataPolicy (where: string, name: unknown, settings: DataSettings, others: readonly string[], taken: { has (name: string): boolean }): { policy: DataPolicy, maxEntries: number } {
+  if (typeof name !== 'string' || !/^[A-Za-z0-9_][\w.:-]{0,99}$/.test(name)) throw new InvalidData(where, 'name', "1 to 100 letters, digits, '.', ':', '-' and '_'", show(name))
+  for (const option of Object.keys(settings)) {
+    if (!Object.hasOwn(SETTINGS, option) && !others.includes(option)) throw new InvalidData(where, option, `one of ${[...others, ...Object.keys(SETTINGS)].join(', ')}`, 'an unknown name')
+  }
+  const policy: DataPolicy = {
+    name,
+    ttl: seconds(where, 'ttl', settings.ttl, 60),
+    staleWhileRevalidate: seconds(where, 'staleWhileRevalidate', settings.staleWhileRevalidate, 3600),
+    staleIfError: seconds(where, 'staleIfError', settings.staleIfError, 0),
+    timeout: milliseconds(where, 'timeout', settings.timeout, 10_000),
+    persist: settings.persist ?? false
+  }
+  if (typeof policy.persist !== 'boolean') throw new InvalidData(where, 'persist', 'true or false', show(policy.persist))
+  const maxEntries = whole(where, 'maxEntries', settings.maxEntries, 10_000)
+  if (taken.has(name)) throw new InvalidData(where, 'name', 'a name of its own', `'${name}', which is taken`)
+  return { policy, maxEntries }
+}
+
+export function dataKey (name: string, value: unknown): string {
+  return `data:${name} ${argumentKey(name, value)}`
+}
+
+/** The data of one name, on the engine. */
+export class Family implements DataFamily {
   readonly #options: DataCacheOptions
   readonly #policy: DataPolicy
   readonly #maxEntries: number
@@ -88,10 +119,9 @@ export class Family {
   }
 
   keyOf (value: unknown): string {
-    return `data:${this.name} ${argumentKey(this.name, value)}`
+    return dataKey(this.name, value)
   }
 
-  /** A fresh value without a promise, when there is one and nothing asks for more. */
   fresh (key: string): Held<Datum> | undefined {
     if (!this.#options.enabled) return undefined
     const held = this.#options.cache.lookup(key)
@@ -101,8 +131,16 @@ export class Family {
     return held
   }
 
+  async get (request: DataRequest): Promise<unknown> {
+    return (await this.held(request)).view.value
+  }
+
+  async refresh (request: DataRequest): Promise<unknown> {
+    return (await this.refreshed(request)).view.value
+  }
+
   /** @throws what the fetch failed with */
-  async get<T> (request: DataRequest<T>): Promise<T> {
+  async held (request: DataRequest): Promise<Held<Datum>> {
     const { cache, enabled, log } = this.#options
     const startedAt = performance.now()
     const source = dataSource(this.#policy, request, log)
@@ -112,17 +150,17 @@ export class Family {
     if (answer.kind !== 'held') throw answer.kind === 'failed' ? answer.error : new Error(answer.reason)
     // Or known from disk, where another process has left it.
     if (answer.how === 'rendered' || !this.#keys.has(request.key)) this.#use(request.key)
-    return answer.held.view.value as T
+    return answer.held
   }
 
-  async refresh<T> (request: DataRequest<T>): Promise<T> {
+  async refreshed (request: DataRequest): Promise<Held<Datum>> {
     const { cache, enabled, log } = this.#options
     const source = dataSource(this.#policy, request, log)
     if (!enabled) return await this.#fetchAlone(source)
     const landing = await cache.refresh(source)
     if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
     this.#use(request.key)
-    return landing.held.view.value as T
+    return landing.held
   }
 
   async order (kind: 'soft' | 'hard', key: string): Promise<OrderResult> {
@@ -130,11 +168,11 @@ export class Family {
   }
 
   /** Even so a build wants to know what its pages are made of. */
-  async #fetchAlone<T> (source: Source<never>): Promise<T> {
+  async #fetchAlone (source: Source<never>): Promise<Held<Datum>> {
     const landing = await this.#options.cache.renderAlone(source)
     if (landing.type !== 'held') throw landing.type === 'failed' ? landing.error : new Error(landing.reason)
     this.#options.cache.use(landing.held)
-    return landing.held.view.value as T
+    return landing.held
   }
 
   #use (key: string): void {

@@ -5,7 +5,8 @@ import { show } from '../options.js'
 import { markDataHook } from '../pages/registry.js'
 import { checkTag } from '../pages/tags.js'
 import { checkKey } from './cached.js'
-import type { DataCache } from './data-cache.js'
+import type { DataStore } from './data-cache.js'
+import { runFetch } from './source.js'
 
 const SIGNATURES = {
   fetch: '(extracted, context) => value',
@@ -17,7 +18,7 @@ const SIGNATURES = {
 const REQUIRED: readonly string[] = ['fetch', 'apply']
 
 /** `isr.data(options)`: a hook that fetches per key and applies to each request. */
-export function dataHook<T, E> (data: DataCache, options: DataOptions<T, E>): DataHook {
+export function dataHook<T, E> (data: DataStore, options: DataOptions<T, E>): DataHook {
   const where = `isr.data(${show(options?.name)})`
   if (typeof options !== 'object' || options === null) throw new InvalidData(where, 'options', 'an object', show(options))
   for (const [option, signature] of Object.entries(SIGNATURES)) {
@@ -45,14 +46,16 @@ export function dataHook<T, E> (data: DataCache, options: DataOptions<T, E>): Da
     let value: T
     try {
       const held = family.fresh(cacheKey)
-      value = held === undefined
-        ? await family.get<T>({
+      value = (held === undefined
+        ? await family.get({
           key: cacheKey,
-          fetch: async context => await fetch(extracted, context),
           tags: known,
-          tagsOf: value => typeof tags === 'function' ? tags(value, extracted) : []
+          fetch: async attempt => await runFetch<T>(name, {
+            fetch: async context => await fetch(extracted, context),
+            tagsOf: value => typeof tags === 'function' ? tags(value, extracted) : []
+          }, attempt)
         })
-        : held.view.value as T
+        : held.view.value) as T
     } catch (error) {
       if (onError !== undefined) return await answerOf(reply, async () => { await onError(request, reply, error as Error) })
       request.log.warn({ err: error, name }, 'data could not be had; the request goes on without')

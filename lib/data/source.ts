@@ -17,19 +17,39 @@ export interface DataPolicy {
   readonly persist: boolean
 }
 
-export interface DataRequest<T> {
+export interface DataRequest {
   readonly key: string
   /** Those that don't depend on the value; those of name and key are known besides. */
   readonly tags: readonly string[]
+  /** In this thread, or in the one that asks. */
+  fetch (attempt: FetchAttempt): Promise<Fetched>
+}
+
+export interface FetchAttempt {
+  readonly signal: AbortSignal
+  /** There is a value that can be renewed. */
+  readonly hasOld: boolean
+}
+
+/** What a fetch ended in; plain data. */
+export interface Fetched {
+  /** The value; null: the old one stays. */
+  readonly body: Buffer | null
+  readonly tags: readonly string[]
+  readonly ttl: number | null
+}
+
+/** How a value is had. */
+export interface Fetcher<T> {
   fetch (context: CachedContext): Promise<T>
-  /** Those of this value. */
+  /** Tags of this value. */
   tagsOf (value: T): readonly string[]
 }
 
 const NOT_MODIFIED: unique symbol = Symbol('fastify-isr.notModified')
 
 /** How a datum is made, for the engine. */
-export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log: FastifyBaseLogger): Source<never> {
+export function dataSource (policy: DataPolicy, request: DataRequest, log: FastifyBaseLogger): Source<never> {
   const { name } = policy
   const { key } = request
   const tags = [ALL_TAG, dataTag(name), dataTag(key), ...request.tags]
@@ -40,9 +60,8 @@ export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log:
     isPersistent: policy.persist,
     limits: { timeoutMs: policy.timeout, makeError: () => new DataTimeout(name, policy.timeout) },
     async render (attempt) {
-      const context = makeContext(name, attempt)
-      const value = await request.fetch(context.given)
-      return context.isNotModified() ? renew(name, attempt, context.tags(), context.ttl()) : store(policy, request, value, [...tags, ...context.tags()], context.ttl())
+      const fetched = await request.fetch({ signal: attempt.signal, hasOld: attempt.old !== null })
+      return fetched.body === null ? renew(name, attempt, fetched) : store(policy, fetched.body, tags, fetched)
     },
     onSettled ({ outcome, error, failures, reason, durationMs }) {
       const facts = { name, key, reason, outcome, ms: Math.round(durationMs) }
@@ -52,7 +71,18 @@ export function dataSource<T> (policy: DataPolicy, request: DataRequest<T>, log:
   }
 }
 
-function makeContext (name: string, attempt: Attempt): { given: CachedContext, tags: () => string[], ttl: () => number | null, isNotModified: () => boolean } {
+/** Runs the code of a fetch and makes bytes of its value. */
+export async function runFetch<T> (name: string, { fetch, tagsOf }: Fetcher<T>, attempt: FetchAttempt): Promise<Fetched> {
+  const context = makeContext(name, attempt)
+  const value = await fetch(context.given)
+  if (context.isNotModified()) return { body: null, tags: context.tags(), ttl: context.ttl() }
+  const body = encodeValue(name, value)
+  const own: unknown = tagsOf(value)
+  if (!Array.isArray(own)) throw new InvalidData(`data '${name}'`, 'tags', 'a function that returns an array of strings', show(own))
+  return { body, tags: [...context.tags(), ...own.map((tag: unknown) => checkTag(tag, ` (data ${name})`))], ttl: context.ttl() }
+}
+
+function makeContext (name: string, attempt: FetchAttempt): { given: CachedContext, tags: () => string[], ttl: () => number | null, isNotModified: () => boolean } {
   const tags: string[] = []
   let ttl: number | null = null
   let isNotModified = false
@@ -64,7 +94,7 @@ function makeContext (name: string, attempt: Attempt): { given: CachedContext, t
       ttl = seconds
     },
     notModified () {
-      if (attempt.old === null) throw new NothingToRenew(name)
+      if (!attempt.hasOld) throw new NothingToRenew(name)
       isNotModified = true
       return NOT_MODIFIED as never
     }
@@ -72,15 +102,12 @@ function makeContext (name: string, attempt: Attempt): { given: CachedContext, t
   return { given, tags: () => tags, ttl: () => ttl, isNotModified: () => isNotModified }
 }
 
-function store<T> (policy: DataPolicy, { tagsOf }: DataRequest<T>, value: T, tags: readonly string[], ttl: number | null): Outcome<never> {
-  const body = encodeValue(policy.name, value)
-  const own: unknown = tagsOf(value)
-  if (!Array.isArray(own)) throw new InvalidData(`data '${policy.name}'`, 'tags', 'a function that returns an array of strings', show(own))
+function store (policy: DataPolicy, body: Buffer, known: readonly string[], { tags, ttl }: Fetched): Outcome<never> {
   return {
     type: 'storable',
     draft: {
       meta: { data: policy.name },
-      tags: [...new Set([...tags, ...own.map((tag: unknown) => checkTag(tag, ` (data ${policy.name})`))])],
+      tags: [...new Set([...known, ...tags])],
       ttl: ttl ?? policy.ttl,
       staleWhileRevalidate: policy.staleWhileRevalidate,
       staleIfError: policy.staleIfError,
@@ -91,7 +118,7 @@ function store<T> (policy: DataPolicy, { tagsOf }: DataRequest<T>, value: T, tag
 }
 
 /** The old value, as new; what its last fetch said of it holds on. */
-function renew (name: string, { old }: Attempt, more: readonly string[], newTtl: number | null): Outcome<never> {
+function renew (name: string, { old }: Attempt, { tags: more, ttl: newTtl }: Fetched): Outcome<never> {
   if (old === null) throw new NothingToRenew(name)
   const { meta, staleWhileRevalidate, staleIfError, bodies } = old
   const tags = [...new Set([...old.tags, ...more])]

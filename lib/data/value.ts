@@ -20,11 +20,15 @@ export function encodeValue (name: string, value: unknown): Buffer {
   }
 }
 
-/** Frozen outside production: whoever changes a shared value finds out while developing. */
 export function prepareDatum (entry: Entry): Datum {
-  const value: unknown = deserialize(entry.bodies[0]?.bytes ?? Buffer.alloc(0))
+  return { value: decodeValue(entry.bodies[0]?.bytes ?? Buffer.alloc(0)) }
+}
+
+/** Frozen outside production: whoever changes a shared value finds out while developing. */
+export function decodeValue (bytes: Uint8Array): unknown {
+  const value: unknown = deserialize(bytes)
   if (process.env.NODE_ENV !== 'production') freeze(value)
-  return { value }
+  return value
 }
 
 function freeze (value: unknown): void {

@@ -45,20 +45,23 @@ export function jobOf (request: FastifyRequest): RenderJob | undefined {
   return jobs.get(request.raw)
 }
 
-export interface RenderOptions {
-  app: FastifyInstance
+export interface RenderRequest {
   settings: Settings
   route: PageRoute
   page: PageKey
   reason: RenderReason
   signal: AbortSignal
+  /** Another render waits for it. */
+  isNested: boolean
 }
+
+export type RenderPage = (request: RenderRequest) => Promise<Rendered>
 
 /**
  * Answers a page's URL through the whole app: a synthetic, anonymous GET made
  * of nothing but what is in the cache key.
  */
-export async function render ({ app, settings, route, page, reason, signal }: RenderOptions): Promise<Rendered> {
+export async function render (app: FastifyInstance, { settings, route, page, reason, signal }: Omit<RenderRequest, 'isNested'>): Promise<Rendered> {
   const job: RenderJob = { route, page, reason, snapshot: null, isMisrouted: false, sawOnSend: false, date: null, tags: new Set(), ttl: null, noStore: false }
   const { baseUrl } = settings
   const dispatch = ((request: { url: string, socket: { encrypted?: boolean } }, response: object) => {

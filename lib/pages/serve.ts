@@ -55,15 +55,7 @@ export class PageServer {
     const bypass = makeBypass([this.#settings.bypass, route.policy.bypass], (err) => {
       this.#context.log.error({ err, route: route.pattern }, 'a bypass function threw; the request went to the live handler')
     })
-    const serve = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void => {
-      const job = jobOf(request)
-      if (job !== undefined) {
-        if (enterRender(job, route, request, reply)) done()
-        else reply.code(421).send()
-        return
-      }
-      const method = request.raw.method
-      if (method !== 'GET' && method !== 'HEAD') return done()
+    hookInto(declared, route, (request, reply, done) => {
       const reason = bypass(request)
       if (reason === null && this.#settings.enabled && route.isPlain && this.#serveHeld(route, request, reply)) return
 
@@ -74,21 +66,7 @@ export class PageServer {
       const work = this.#settings.enabled ? this.#serve(exchange, page) : this.#renderOnly(exchange, page)
       // An error of our own reaches the app's error handler, not the process.
       work.catch((error: unknown) => { done(error as Error) })
-    }
-    const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error: Error | null, payload?: unknown) => void): void => {
-      const job = jobOf(request)
-      if (job === undefined) return done(null, restore(reply, payload))
-      job.sawOnSend = true
-      job.date = (reply.getHeader('date') as string | undefined) ?? null
-      done(null, payload)
-    }
-    const onError = (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: () => void): void => {
-      withdraw(reply)
-      done()
-    }
-    declared.onError = [...[declared.onError ?? []].flat(), onError]
-    declared.onRequest = [...[declared.onRequest ?? []].flat(), serve]
-    declared.onSend = [...[declared.onSend ?? []].flat(), onSend]
+    })
   }
 
   /**
@@ -209,6 +187,35 @@ export class PageServer {
     if (!channels.serve.hasSubscribers) return
     channels.serve.publish({ key: page.key, path: page.path, ...event, durationMs: performance.now() - exchange.startedAt })
   }
+}
+
+/** Hooks a route: internal renders go on to the handler, visitors' reads to `answer`. */
+export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void): void {
+  const serve = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void => {
+    const job = jobOf(request)
+    if (job !== undefined) {
+      if (enterRender(job, route, request, reply)) done()
+      else reply.code(421).send()
+      return
+    }
+    const method = request.raw.method
+    if (method !== 'GET' && method !== 'HEAD') done()
+    else answer(request, reply, done)
+  }
+  const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error: Error | null, payload?: unknown) => void): void => {
+    const job = jobOf(request)
+    if (job === undefined) return done(null, restore(reply, payload))
+    job.sawOnSend = true
+    job.date = (reply.getHeader('date') as string | undefined) ?? null
+    done(null, payload)
+  }
+  const onError = (_request: FastifyRequest, reply: FastifyReply, _error: Error, done: () => void): void => {
+    withdraw(reply)
+    done()
+  }
+  declared.onError = [...[declared.onError ?? []].flat(), onError]
+  declared.onRequest = [...[declared.onRequest ?? []].flat(), serve]
+  declared.onSend = [...[declared.onSend ?? []].flat(), onSend]
 }
 
 /** Without the query, which may hold what no log should. */

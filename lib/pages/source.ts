@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import type { RenderReason } from '../../types/index.js'
 import type { Source } from '../cache/source.js'
 import type { Settings } from '../options.js'
@@ -6,14 +6,15 @@ import { channels } from '../telemetry.js'
 import type { Quality } from './encode.js'
 import type { PageKey } from './key.js'
 import { judge, knownTags } from './page.js'
-import { render, type Rendered } from './render.js'
+import type { Rendered, RenderPage } from './render.js'
 import type { PageRoute } from './registry.js'
 import type { Unstorable } from './storable.js'
 
 export interface SourceContext {
-  app: FastifyInstance
   settings: Settings
   log: FastifyBaseLogger
+  /** In this thread or in another one. */
+  render: RenderPage
 }
 
 export interface SourceOptions {
@@ -25,14 +26,14 @@ export interface SourceOptions {
 
 /** How a page is made; the same for a build, a cold visit and a regeneration. */
 export function pageSource (context: SourceContext, route: PageRoute, page: PageKey, options: SourceOptions = {}): Source<Rendered> {
-  const { app, settings, log } = context
+  const { settings, log } = context
   const known = knownTags(route, page)
   return {
     key: page.key,
     tags: known.tags,
     jitter: options.jitter ?? false,
-    async render ({ reason, signal }) {
-      const rendered = await render({ app, settings, route, page, reason: options.reason ?? reason, signal })
+    async render ({ reason, signal, isNested }) {
+      const rendered = await context.render({ settings, route, page, reason: options.reason ?? reason, signal, isNested })
       const { outcome, unstorable } = judge(rendered, known, settings, options.quality)
       if (unstorable !== undefined) warnOnce(log, route, page, unstorable)
       return outcome

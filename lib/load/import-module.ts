@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import vm from 'node:vm'
-import { codeOf } from './cli-error.js'
+import { codeOf } from './load-error.js'
 
 /** Stands for a module in the working directory, as the place that names are resolved from. */
 function here (): string {

@@ -4,19 +4,22 @@ import path from 'node:path'
 import type { FastifyInstance, FastifyPluginAsync, FastifyServerOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Isr } from '../../types/index.js'
-import { declareBuild } from '../build/mode.js'
 import { show } from '../options.js'
-import type { LoadOptions } from './app-flags.js'
-import { CliError, codeOf } from './cli-error.js'
 import { importFile, importModule, requireModule } from './import-module.js'
-import { warningsOnly } from './log.js'
+import { codeOf, LoadError } from './load-error.js'
+import type { LoadOptions } from './load-options.js'
 
 /** An instance is thenable, so it travels in an object: an async function would wait for it. */
 export interface LoadedApp { app: FastifyInstance }
 
-export interface LoadEvents {
-  /** Something that the plugin warns of. */
-  onWarning (message: string): void
+/** What becomes of the app's log, and of its server. */
+export interface LoadManner {
+  /** The `logger` of an instance that is made for the app; gets the one that its module exports. */
+  loggerFor (own: unknown): unknown
+  /** An instance that brings its own logger along. */
+  adjust (app: FastifyInstance): void
+  /** Options of that server, before those of the module. */
+  server?: Readonly<Record<string, unknown>>
 }
 
 const DEFAULT_PLUGIN_TIMEOUT = 10_000
@@ -24,7 +27,6 @@ const DEFAULT_PLUGIN_TIMEOUT = 10_000
 // does not see a top-level await, nor an instance made with another limit.
 const HARD_BOUND = 3
 const CLOSE_BOUND = 5000
-const QUIET = 'fatal'
 const RAISE_TIMEOUT = 'Raise --plugin-timeout if it only needs longer; 0 waits for ever.'
 const HANDLE = Symbol.for('fastify-isr')
 
@@ -32,14 +34,16 @@ const HANDLE = Symbol.for('fastify-isr')
  * Imports the app and makes it an instance, not yet ready. It is the way of fastify-cli: the
  * module's plugin on an instance of the app's own Fastify; an exported instance is taken as it is.
  */
-export async function createApp (options: LoadOptions & LoadEvents): Promise<LoadedApp> {
-  if (!existsSync(options.file)) throw new CliError(`there is no ${options.file}`)
+export async function createApp (options: LoadOptions & LoadManner): Promise<LoadedApp> {
+  if (!existsSync(options.file)) throw new LoadError(`there is no ${options.file}`)
   nameThePackage(options.file)
-  declareBuild()
   const module = await within(hardBound(options), importApp(options), () =>
-    new CliError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT }))
+    new LoadError(`${path.basename(options.file)} is still being imported after ${hardBound(options)} ms: does it await something that never comes?`, { hint: RAISE_TIMEOUT }))
   const { exported, serverOptions } = readModule(module)
-  if (isInstance(exported)) return { app: quieten(exported, options.logLevel) }
+  if (isInstance(exported)) {
+    options.adjust(exported)
+    return { app: exported }
+  }
   if (typeof exported !== 'function') throw notAnApp(options.file, exported)
   return { app: registerApp(exported as FastifyPluginAsync, serverOptions, options) }
 }
@@ -49,12 +53,12 @@ export async function bootApp (app: FastifyInstance, options: LoadOptions): Prom
   // A promise of its own, because the instance that `ready()` resolves with is thenable itself.
   const ready = new Promise<void>((resolve, reject) => { app.ready(error => { error ? reject(error) : resolve() }) })
   await within(hardBound(options), ready, () =>
-    new CliError(`the app is not ready after ${hardBound(options)} ms: a plugin or an onReady hook never ends`, { hint: RAISE_TIMEOUT }))
+    new LoadError(`the app is not ready after ${hardBound(options)} ms: a plugin or an onReady hook never ends`, { hint: RAISE_TIMEOUT }))
 }
 
 export async function closeApp (app: FastifyInstance): Promise<void> {
   await within(CLOSE_BOUND, app.close(), () =>
-    new CliError(`the app did not close within ${CLOSE_BOUND / 1000} s: an onClose or preClose hook never ends`))
+    new LoadError(`the app did not close within ${CLOSE_BOUND / 1000} s: an onClose or preClose hook never ends`))
 }
 
 /** The app's plugin is encapsulated, so `app.isr` is not on the instance; all share one server. */
@@ -67,7 +71,7 @@ function hardBound ({ pluginTimeout = DEFAULT_PLUGIN_TIMEOUT }: LoadOptions): nu
 }
 
 // The plugin takes its output directory from the package of the module that started the process,
-// and that is us. Not the app's own file: a module that listens if it is the main one would listen.
+// and that is us, or a worker thread. Not the app's own file: a module that listens if it is the main one would listen.
 function nameThePackage (file: string): void {
   process.argv[1] = nearestPackage(path.dirname(file)) ?? file
 }
@@ -88,7 +92,7 @@ async function importApp (options: LoadOptions): Promise<Record<string, unknown>
     return await importFile(options.file)
   } catch (error) {
     if (codeOf(error) !== 'ERR_UNKNOWN_FILE_EXTENSION' || options.import.length > 0) throw error
-    throw new CliError((error as Error).message, { hint: "An app in TypeScript needs a loader: 'npm install -D tsx', then --import tsx." })
+    throw new LoadError((error as Error).message, { hint: "An app in TypeScript needs a loader: 'npm install -D tsx', then --import tsx." })
   }
 }
 
@@ -109,22 +113,23 @@ function isInstance (value: unknown): value is FastifyInstance {
   return isObject(value) && typeof value['inject'] === 'function' && typeof value['ready'] === 'function'
 }
 
-function notAnApp (file: string, exported: unknown): CliError {
+function notAnApp (file: string, exported: unknown): LoadError {
   const got = exported === undefined ? 'nothing' : show(exported)
-  return new CliError(`${path.basename(file)} has ${got} as its default export`, {
+  return new LoadError(`${path.basename(file)} has ${got} as its default export`, {
     hint: "It must export a plugin, 'export default async function (app, opts) { … }', or a Fastify instance."
   })
 }
 
-function registerApp (plugin: FastifyPluginAsync, exported: Record<string, unknown>, options: LoadOptions & LoadEvents): FastifyInstance {
+function registerApp (plugin: FastifyPluginAsync, exported: Record<string, unknown>, options: LoadOptions & LoadManner): FastifyInstance {
   const fromModule = options.useOptions ? exported : {}
   const server = {
+    ...options.server,
     ...fromModule,
-    ...fromModule['loggerInstance'] === undefined && { logger: loggerOptions(fromModule['logger'], options) },
+    ...fromModule['loggerInstance'] === undefined && { logger: options.loggerFor(fromModule['logger']) },
     pluginTimeout: options.pluginTimeout ?? fromModule['pluginTimeout'] ?? DEFAULT_PLUGIN_TIMEOUT
   } as FastifyServerOptions
   const app = requireFastify(options.file)(server)
-  if (fromModule['loggerInstance'] !== undefined) quieten(app, options.logLevel)
+  if (fromModule['loggerInstance'] !== undefined) options.adjust(app)
   const settings = {
     ...fromModule,
     ...options.appOptions,
@@ -132,22 +137,6 @@ function registerApp (plugin: FastifyPluginAsync, exported: Record<string, unkno
   }
   // Not awaited: whatever it throws comes out of ready().
   app.register('skipOverride' in settings && settings.skipOverride ? fp(plugin) : plugin, settings)
-  return app
-}
-
-/** The app's log goes to stderr: stdout is for the report. */
-function loggerOptions (logger: unknown, { logLevel, onWarning }: LoadOptions & LoadEvents): unknown {
-  if (logger === false) return false
-  const own = isObject(logger) ? logger : {}
-  const goesElsewhere = ['transport', 'file', 'stream'].some(name => own[name] !== undefined)
-  if (goesElsewhere) return { ...own, level: logLevel ?? QUIET }
-  if (logLevel !== undefined) return { ...own, level: logLevel, stream: process.stderr }
-  return { ...own, level: 'warn', stream: warningsOnly(onWarning) }
-}
-
-// An instance brings its own logger along, with two lines per rendered page.
-function quieten (app: FastifyInstance, level = QUIET): FastifyInstance {
-  if ('level' in app.log) app.log.level = level
   return app
 }
 
@@ -159,7 +148,7 @@ function requireFastify (file: string): Fastify {
     const found = tryResolve(require, 'fastify')
     if (found !== null) return require(found) as Fastify
   }
-  throw new CliError(`fastify is not installed where ${path.basename(file)} could find it`, { hint: "Install it with 'npm install fastify'." })
+  throw new LoadError(`fastify is not installed where ${path.basename(file)} could find it`, { hint: "Install it with 'npm install fastify'." })
 }
 
 function tryResolve (require: NodeJS.Require, name: string): string | null {

@@ -1,0 +1,73 @@
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { EntriesPage, Inspection, Isr, OrderResult, RefreshResult } from '../../types/index.js'
+import { cached } from '../data/cached.js'
+import { dataHook } from '../data/hook.js'
+import { decorate } from '../decorate.js'
+import { NotReady, WorkerRoute } from '../errors.js'
+import { addSitemapRoute } from '../ops/sitemap-route.js'
+import type { Settings } from '../options.js'
+import { Registry } from '../pages/registry.js'
+import { render } from '../pages/render.js'
+import { hookInto } from '../pages/serve.js'
+import type { MainPort } from './main-port.js'
+import type { Visited } from './messages.js'
+import { RemoteData } from './remote-data.js'
+
+/** The plugin in a worker thread: same routes, same decorators; no tier, no Redis, no clock of its own. What is kept is kept by the main thread. */
+export function renderForMain (app: FastifyInstance, settings: Settings, log: FastifyBaseLogger, main: MainPort): Isr {
+  const registry = new Registry({
+    settings,
+    attach: (declared, route) => { hookInto(declared, route, (request, reply, done) => { visit(main, request, reply).catch((error: unknown) => { done(error as Error) }) }) },
+    onEvict () {},
+    onError () {},
+    // The main thread says the same of the same routes.
+    warn () {}
+  })
+  const data = new RemoteData(main)
+  const isr: Isr = {
+    get building () { return main.isBuilding },
+    dir: settings.dir,
+    prerender: async () => { throw new NotReady('prerender') },
+    revalidate: async (...args) => await main.ask({ type: 'call', method: 'revalidate', args }) as OrderResult,
+    purge: async (...args) => await main.ask({ type: 'call', method: 'purge', args }) as OrderResult,
+    refresh: async (...args) => await main.ask({ type: 'call', method: 'refresh', args }) as RefreshResult,
+    cached: (name, fn, options) => cached(data, name, fn as never, options) as never,
+    data: options => dataHook(data, options),
+    inspect: async (...args) => await main.ask({ type: 'call', method: 'inspect', args }) as Inspection,
+    entries: async (...args) => await main.ask({ type: 'call', method: 'entries', args }) as EntriesPage,
+    stats: () => ({
+      requests: { hit: 0, stale: 0, miss: 0, staleIfError: 0, bypass: 0, unstorable: 0, failed: 0 },
+      renders: { started: 0, stored: 0, renewed: 0, unstorable: 0, failed: 0, running: 0, queued: 0 },
+      memory: { entries: 0, bytes: 0, maxBytes: 0, evictions: 0 },
+      disk: null,
+      redis: null,
+      buildId: null
+    }),
+    health: () => ({ redis: 'off', epoch: null, lag: 0 }),
+    routes: () => registry.routes.map(route => ({ route: route.pattern, prefix: route.prefix, constraints: { ...route.constraints }, static: route.path.isStatic, onDemand: route.policy.onDemand, listed: 0, policy: route.policy }))
+  }
+  decorate({ app, isr, registry, log, onRoute () {} })
+  if (settings.sitemap) addSitemapRoute(app, settings.dir)
+  main.attach({
+    routes: () => registry.routes.map(route => route.id),
+    async render ({ route: id, page, reason, baseUrl }, signal) {
+      const route = registry.get(id)
+      if (route === undefined) throw new WorkerRoute(id)
+      const { job, status, headers, body } = await render(app, { settings: { ...settings, baseUrl: new URL(baseUrl) }, route, page, reason, signal })
+      const { snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore } = job
+      return { status, headers: { ...headers }, body, snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore }
+    }
+  })
+  return isr
+}
+
+/** The app asks itself for a page: the main thread has it, and notes that what is rendered here depends on it. */
+async function visit (main: MainPort, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { method = 'GET', url = '' } = request.raw
+  const { status, headers, body } = await main.ask({ type: 'visit', method, url, headers: { ...request.headers } }) as Visited
+  for (const [name, value] of Object.entries(headers)) if (!OF_CONNECTION.has(name)) reply.header(name, value)
+  reply.code(status).send(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+}
+
+/** Headers of the answer's way to here. */
+const OF_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length'])
