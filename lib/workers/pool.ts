@@ -47,8 +47,9 @@ interface Slot {
 /** Between the second end of a thread and its next start (milliseconds); doubled each time. */
 const FIRST_PAUSE = 100
 const LONGEST_PAUSE = 10_000
-/** The part of a render's time for which a thread may say nothing while others wait for it. */
-const SILENCE = 1 / 4
+/** A thread may say nothing for a quarter of a render's time while others wait for it: so many pings of so many in that time. */
+const PINGS = 16
+const UNANSWERED = PINGS / 4
 
 /**
  * Worker threads that render pages. The end of a thread costs the one render
@@ -75,7 +76,7 @@ export class WorkerPool {
   start (): void {
     for (const slot of this.#slots) this.#open(slot)
     const { timeout } = this.#options
-    this.#watch = setInterval(() => { this.#lookForSilent() }, Math.max(10, timeout * SILENCE / 4))
+    this.#watch = setInterval(() => { this.#lookForSilent() }, Math.max(10, timeout / PINGS))
     this.#watch.unref()
   }
 
@@ -182,7 +183,7 @@ export class WorkerPool {
     const { route, page, reason, settings, signal } = request
     const { thread } = slot
     if (thread === null || signal.aborted) return job.reject(signal.aborted ? signal.reason as Error : new Closing(page.key))
-    if (thread.renders === 0) thread.lastHeard = performance.now()
+    if (thread.renders === 0) thread.unanswered = 0
     try {
       const away = await thread.run({ type: 'render', route: route.id, page, reason, baseUrl: settings.baseUrl.href }, signal, scope) as RenderedAway
       slot.ends = 0
@@ -209,11 +210,10 @@ export class WorkerPool {
 
   /** A thread that computes can't be asked anything: if others wait for it, it has to end. */
   #lookForSilent (): void {
-    const limit = this.#options.timeout * SILENCE
     for (const { thread, suspects, isReady } of this.#slots) {
       if (thread === null || !isReady || thread.renders === 0) continue
       const isWaitedFor = thread.renders > 1 || suspects.length > 0
-      if (isWaitedFor && performance.now() - thread.lastHeard > limit) thread.kill(SILENT)
+      if (isWaitedFor && thread.unanswered >= UNANSWERED) thread.kill(SILENT)
       else thread.ping()
     }
   }

@@ -58,8 +58,8 @@ export class RenderThread {
   #refusal: Error | null = null
   #isReady = false
   #isOver = false
-  /** When it was heard of last (milliseconds). */
-  lastHeard = performance.now()
+  /** How often it was asked whether it is there since it was heard of last. */
+  unanswered = 0
 
   constructor (options: RenderThreadOptions) {
     this.#options = options
@@ -107,6 +107,7 @@ export class RenderThread {
   }
 
   ping (): void {
+    this.unanswered++
     this.#send({ type: 'ping' })
   }
 
@@ -131,7 +132,7 @@ export class RenderThread {
   }
 
   #receive (message: FromWorker): void {
-    this.lastHeard = performance.now()
+    this.unanswered = 0
     switch (message.type) {
       case 'ready':
         this.#isReady = true

@@ -17,6 +17,7 @@ let fetches = 0
 
 export default async function workersApp (app: FastifyInstance, { isr: options }: WorkersAppOptions): Promise<void> {
   await app.register(isr, { disk: false, ...options, render: { workers: 1, app: import.meta.url, ...options?.render } })
+  app.addHook('onClose', async (instance) => { instance.log.info('closed') })
   const price = app.isr.cached('price', async (id: string) => {
     fetches++
     return { id, thread: where(), fetches }

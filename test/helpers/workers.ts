@@ -13,6 +13,8 @@ export interface WorkersSite {
   readonly clock: TestClock
   readonly logs: Line[]
   warnings (): string[]
+  /** Resolves when a worker renders. */
+  warm (): Promise<void>
   get (url: string, headers?: Record<string, string>): Promise<Injected>
 }
 
@@ -34,6 +36,9 @@ export async function startWorkers (t: { teardown (fn: () => unknown): void }, o
     clock,
     logs,
     warnings: () => logs.filter(line => line.level >= 40).map(line => line.msg),
+    async warm () {
+      for (let id = 0; !(await root.inject(`/thread/warm-${id}`)).body.startsWith('worker'); id++);
+    },
     get: async (url, headers = {}) => await root.inject({ url, headers })
   }
 }

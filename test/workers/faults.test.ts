@@ -23,8 +23,8 @@ t.test('what was rendered beside it is rendered again', async (t) => {
 })
 
 t.test('a page that computes for ever costs that render', async (t) => {
-  const { get } = await startWorkers(t, { render: { timeout: 4000 } })
-  t.equal((await get('/where')).body, 'worker')
+  const { get, warm } = await startWorkers(t, { render: { timeout: 4000 } })
+  await warm()
   const [slow, hang] = await Promise.all([get('/slow/100'), get('/hang')])
   t.equal(slow.body, 'worker', 'the one beside it is rendered again, in time')
   t.equal(hang.json<{ code: string }>().code, 'FST_ISR_ERR_RENDER_TIMEOUT')
@@ -41,7 +41,8 @@ t.test('a page that takes more memory than a worker has costs that render', asyn
 })
 
 t.test('a render that waits in vain ends at its time, and the worker stays', async (t) => {
-  const { get, warnings } = await startWorkers(t, { render: { timeout: 1500 } })
+  const { get, warm, warnings } = await startWorkers(t, { render: { timeout: 1500 } })
+  await warm()
   const thread = (await get('/thread/a')).body
   t.equal((await get('/slow/60000')).json<{ code: string }>().code, 'FST_ISR_ERR_RENDER_TIMEOUT')
   t.equal((await get('/thread/b')).body, thread)
