@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Coordinator, Lease, Listener, Mark, Moment, Order, Ordered, Turn, TurnRequest } from './coordinator.js'
 import type { Link } from './link.js'
-import { parseMessage, type Message } from './messages.js'
+import { MOST_EPOCH, parseMessage, type Message } from './messages.js'
 import { OrderQueue } from './order-queue.js'
 import { RedisLeases } from './redis-leases.js'
 import { RedisMarks, type Past } from './redis-marks.js'
@@ -34,8 +34,8 @@ const BATCH = 500
 const LATE = 0.5
 /** Beyond it the clocks of two machines differ, not the ways to Redis (milliseconds). */
 const MOST_NOISE = 20
-/** No entry is believed to be from later. */
-const MOST_EPOCH = 2 ** 36
+/** Orders that may have been missed: somebody who tells of a later one is not believed unless Redis says so, too. */
+const MOST_GAP = 1_000_000
 
 /**
  * Many instances, one Redis. Logical time is a counter there; pub/sub makes
@@ -237,7 +237,8 @@ export class RedisCoordinator implements Coordinator {
   }
 
   #hearMarks ({ epoch, id, marks }: Extract<Message, { type: 'marks' }>): void {
-    if (marks === null) {
+    if (epoch > this.#seen + MOST_GAP) void this.#catchUp()
+    else if (marks === null) {
       this.#see(epoch)
       void this.#catchUp()
     } else this.#advance(epoch, id, marks)
