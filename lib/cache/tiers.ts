@@ -116,12 +116,13 @@ export class Tiers<View> {
   /** Puts an entry where other instances find it; resolves with whether it, or something newer, is there. */
   share (entry: Entry): Promise<boolean> {
     const { shared } = this.#options
-    return shared === null || !this.isShared ? Promise.resolve(false) : shared.write(entry)
+    // Also when it can't be asked: what lies there is older then, and must not be believed later.
+    return shared === null || this.#buildId === '' ? Promise.resolve(false) : shared.write(entry)
   }
 
   /** Removes what was rendered up to a moment from where other instances find it. */
   async unshare (key: string, version: RenderedAt): Promise<void> {
-    if (this.isShared) await this.#options.shared?.delete(key, this.#buildId, version)
+    if (this.#buildId !== '') await this.#options.shared?.delete(key, this.#buildId, version)
   }
 
   /** An entry as it would be served, stored nowhere. */
