@@ -175,7 +175,7 @@ for (const key of ['clock', 'marks', 'facts', 'log']) {
     t.match(await a.get(1), { status: 200, page: { version: 2 } })
     for (const node of nodes) for (let id = 2; id < 6; id++) t.equal((await node.get(id)).status, 200)
     await new Promise(resolve => { setTimeout(resolve, 400) })
-    for (const node of nodes) t.ok(warningsOf(node, 'Redis can\'t be asked') <= 1, 'reported once')
+    for (const node of nodes) t.ok(warningsOf(node, 'not all of Redis can be reached') <= 1, 'reported once')
     await server.command('del', `{isr}:${key}`)
     await connected(...nodes)
     await eventually('nothing is queued', () => a.app.isr.stats().redis?.queued === 0)
