@@ -69,6 +69,7 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
     // What else it must be able to do, ioredis and iovalkey can.
     client: redis.client as unknown as RedisLinkOptions['client'],
     commandTimeout,
+    home: `{${prefix}}:clock`,
     onTrouble: err => { log.warn({ err }, 'Redis refuses to tell of orders: they are looked up at every heartbeat') }
   })
   const coordinator: RedisCoordinator = new RedisCoordinator({
@@ -82,7 +83,8 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
       log.info('connected to Redis')
       onConnected()
     },
-    onDisconnected: err => { log.warn({ err }, 'Redis can\'t be asked: pages are served from memory and disk, orders hold in this process until it is back') },
+    onDisconnected: err => { log.warn({ err }, 'not all of Redis can be reached: pages are served from memory and disk, orders that it can\'t be given hold in this process until it is back') },
+    onRefused: err => { log.warn({ err }, 'Redis takes no orders: they hold in this process until it does') },
     onTurn: event => { if (channels.lease.hasSubscribers) channels.lease.publish(event) }
   })
   const tier = settings.tier === null ? new RedisTier(link, { prefix, maxAge }) : new GuardedTier(settings.tier)

@@ -138,6 +138,7 @@ export class RedisLeases {
 
   /** Somebody has said so. */
   wake (buildId: string, key: string): void {
+    if (this.#waiting.size === 0) return
     for (const wake of this.#waiting.get(this.#nameOf(buildId, key)) ?? []) wake()
   }
 

@@ -81,8 +81,10 @@ end
 const BEAT = script(`${IS_WHOLE}
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+local isCount = epoch and epoch >= 0 and epoch < 68719476736 and epoch % 1 == 0
+if not isCount then epoch = 0 end
 local seen = tonumber(ARGV[3])
-local isLost = not incarnation or not isWhole() or (incarnation == ARGV[2] and (epoch < seen or isForked(epoch, ARGV[4])))
+local isLost = not incarnation or not isCount or not isWhole() or (incarnation == ARGV[2] and (epoch < seen or isForked(epoch, ARGV[4])))
 if isLost and ARGV[1] ~= '' then
   incarnation = ARGV[1]
   epoch = math.max(epoch, seen) + 1
