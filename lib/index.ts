@@ -23,6 +23,7 @@ import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { makeGate } from './pages/gate.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
 import { prewarm } from './pages/prewarm.js'
@@ -74,7 +75,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const renderer = new PageRenderer({ app, settings, log, answer: (question, asker) => answers.answer(question, asker) })
   const context = { settings, log, render: renderer.render }
 
-  const queue = new RenderQueue(render.concurrency, render.maxQueue)
+  const gate = isBuild ? null : makeGate(app, renderer, render.timeout)
+  const queue = new RenderQueue(render.concurrency, render.maxQueue, gate)
   const cache: Cache<PageView, Rendered> = new Cache({
     maxBytes: settings.enabled ? settings.memory.maxBytes : 0,
     queue,
@@ -201,7 +203,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await requireReady('prerender')
     if (building !== null) throw new BuildRunning()
     const signal = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])])
-    building = build({ settings, registry, matcher, cache, source: context, renderer: workers => renderer.forBuild(workers), now: () => coordinator.now() }, { ...options, signal })
+    building = build({ settings, registry, matcher, cache, source: context, renderer: workers => renderer.forBuild(workers), gate, now: () => coordinator.now() }, { ...options, signal })
     try {
       const result = await building
       if (channels.build.hasSubscribers) {

@@ -87,7 +87,7 @@ test('help, version and usage', async t => {
     ['an app that is not there', ['prerender', 'nowhere.js'], /there is no .*nowhere\.js/],
     ['an unknown flag', ['prerender', 'app.js', '--frobnicate'], /^prerender: unknown option '--frobnicate'\nSee 'fastify-isr prerender --help'\.\n$/],
     ['a flag without its value', ['prerender', 'app.js', '--path'], /^prerender: option '--path <value>' argument missing/],
-    ['--workers, which does not exist yet', ['prerender', 'app.js', '--workers', '2'], /unknown option '--workers'/],
+    ['a number of workers that is none', ['prerender', 'app.js', '--workers', 'two'], /--workers must be a whole number/],
     ['a path that is none', ['prerender', 'app.js', '--path', 'about'], /--path must be the path of a page/],
     ['a concurrency that is none', ['prerender', 'app.js', '--concurrency', '0'], /--concurrency must be a whole number, 1 or more, got '0'/],
     ['a brotli quality out of range', ['prerender', 'app.js', '--brotli', '12'], /--brotli must be a whole number, from 0 to 11/],

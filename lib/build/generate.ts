@@ -5,7 +5,7 @@ import type { BuildOptions, BuildProblem, BuildReport, BuildRow, Manifest, Manif
 import type { Cache, Landing } from '../cache/cache.js'
 import type { Entry } from '../cache/entry.js'
 import { orAbort } from '../cache/or-abort.js'
-import { RenderQueue } from '../cache/render-queue.js'
+import { RenderQueue, type Gate } from '../cache/render-queue.js'
 import type { Moment } from '../cluster/coordinator.js'
 import { BuildAborted, BuildUnwritable, SitemapWithoutBaseUrl } from '../errors.js'
 import type { Settings } from '../options.js'
@@ -32,6 +32,8 @@ export interface BuildContext {
   source: Omit<SourceContext, 'render'>
   /** What renders, in as many worker threads as are asked for. */
   renderer: (workers: number | null) => BuildRenderer
+  /** Null: it has the process for itself. */
+  gate: Gate | null
   /** Logical time now. */
   now: () => Moment
 }
@@ -144,7 +146,7 @@ function newBuildId (): string {
 
 async function renderAll (run: Run): Promise<void> {
   const { plan, wanted } = run
-  const queue = new RenderQueue(wanted.concurrency, Infinity)
+  const queue = new RenderQueue(wanted.concurrency, Infinity, run.context.gate)
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
   const work = async (): Promise<void> => {

@@ -109,7 +109,7 @@ export class Flights<View, R> {
       const circle = [...ancestors.slice(0, ancestors.indexOf(key) + 1).reverse(), key]
       return { type: 'failed', error: new RenderCycle(circle.join(' → ')), response: null }
     }
-    const flight = this.#make(key, new Promise(() => {}), { isForced: true, isReconciled: true, priority: 'visitor', alone })
+    const flight = this.#make(key, new Promise(() => {}), { isForced: true, isReconciled: true, priority: alone.queue === undefined ? 'visitor' : 'background', alone })
     try {
       return await fly(flight)
     } finally {

@@ -5,23 +5,41 @@ export type Priority = 'visitor' | 'background'
 interface Waiter {
   key: string
   priority: Priority
+  /** Milliseconds. */
+  since: number
   start: () => void
   fail: (error: Error) => void
 }
 
+/** Whether this thread has time for what nobody waits for. */
+export interface Gate {
+  /** It is late with what it has to do already. */
+  isBehind (): boolean
+  /** Milliseconds after which a render begins all the same: pages must not grow old without end. */
+  readonly mostPause: number
+}
+
+/** Until it is asked again whether the thread is behind (milliseconds). */
+const PAUSE = 20
+
 /**
  * The slots for rendering. Visitors go before background work, which also
- * never takes the last place in the queue from them.
+ * never takes the last place in the queue from them. With a gate, background
+ * renders begin one per turn of the event loop, and none while it is behind.
  */
 export class RenderQueue {
   readonly #concurrency: number
   readonly #maxQueue: number
   readonly #waiting: Record<Priority, Waiter[]> = { visitor: [], background: [] }
+  readonly #gate: Gate | null
   #running = 0
+  #turn: NodeJS.Immediate | null = null
+  #pause: NodeJS.Timeout | null = null
   #closed = false
   #idle: (() => void)[] = []
 
-  constructor (concurrency: number, maxQueue: number) {
+  constructor (concurrency: number, maxQueue: number, gate: Gate | null = null) {
+    this.#gate = gate
     this.#concurrency = concurrency
     this.#maxQueue = maxQueue
   }
@@ -43,12 +61,14 @@ export class RenderQueue {
     if (this.#closed) return Promise.reject(new Closing(key))
     // Such a signal tells nobody any more.
     if (signal.aborted) return Promise.reject(signal.reason as Error)
-    if (this.#running < this.#concurrency && this.queued === 0) return Promise.resolve(this.#take())
+    const isNext = priority === 'visitor' ? this.#waiting.visitor.length === 0 : this.#gate === null && this.queued === 0
+    if (this.#running < this.#concurrency && isNext) return Promise.resolve(this.#take())
     if (this.queued >= this.#maxQueue && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         key,
         priority,
+        since: performance.now(),
         start: () => {
           signal.removeEventListener('abort', onAbort)
           resolve(this.#take())
@@ -64,6 +84,7 @@ export class RenderQueue {
       }
       signal.addEventListener('abort', onAbort, { once: true })
       this.#waiting[priority].push(waiter)
+      this.#nextTurn()
     })
   }
 
@@ -74,6 +95,7 @@ export class RenderQueue {
     remove(this.#waiting.background, waiter)
     waiter.priority = 'visitor'
     this.#waiting.visitor.push(waiter)
+    this.#startWaiting()
   }
 
   /** A running render waits for a queued one: without a slot of its own, or both would wait for ever. */
@@ -89,10 +111,45 @@ export class RenderQueue {
   /** Refuses what waits and what comes; resolves when nothing runs any more. */
   close (): Promise<void> {
     this.#closed = true
+    if (this.#turn !== null) clearImmediate(this.#turn)
+    if (this.#pause !== null) clearTimeout(this.#pause)
     for (const waiter of [...this.#waiting.visitor.splice(0), ...this.#waiting.background.splice(0)]) {
       waiter.fail(new Closing('a queued page'))
     }
     return this.#running === 0 ? Promise.resolve() : new Promise(resolve => this.#idle.push(resolve))
+  }
+
+  #startWaiting (): void {
+    while (this.#running < this.#concurrency) {
+      const waiter = this.#waiting.visitor.shift() ?? (this.#gate === null ? this.#waiting.background.shift() : undefined)
+      if (waiter === undefined) return this.#nextTurn()
+      waiter.start()
+    }
+  }
+
+  /** What waits in the background gets its turn when everybody else had theirs. */
+  #nextTurn (): void {
+    if (this.#gate === null || this.#turn !== null || this.#pause !== null || this.#closed) return
+    if (this.#running >= this.#concurrency || this.#waiting.background.length === 0) return
+    this.#turn = setImmediate(() => {
+      this.#turn = null
+      this.#startOne()
+    })
+  }
+
+  #startOne (): void {
+    const [waiter] = this.#waiting.background
+    if (this.#gate === null || waiter === undefined || this.#running >= this.#concurrency) return
+    if (this.#gate.isBehind() && performance.now() - waiter.since < this.#gate.mostPause) {
+      this.#pause = setTimeout(() => {
+        this.#pause = null
+        this.#startOne()
+      }, PAUSE)
+      return
+    }
+    this.#waiting.background.shift()
+    waiter.start()
+    this.#nextTurn()
   }
 
   /** A full queue gives up its newest background render for a visitor. */
@@ -110,7 +167,7 @@ export class RenderQueue {
       if (!isHeld) return
       isHeld = false
       this.#running--
-      if (this.#running < this.#concurrency) (this.#waiting.visitor.shift() ?? this.#waiting.background.shift())?.start()
+      this.#startWaiting()
       if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve()
     }
   }

@@ -28,6 +28,11 @@ export class PageRenderer {
     this.#options = options
   }
 
+  /** Pages are rendered in other threads. */
+  get isElsewhere (): boolean {
+    return this.#pool !== null && !this.#pool.isOver
+  }
+
   /** For visitors and regeneration. A build starts its own. */
   start (): void {
     const { workers } = this.#options.settings.render

@@ -73,6 +73,11 @@ export class WorkerPool {
     this.#loaded = new Promise(resolve => { this.#setLoaded = resolve })
   }
 
+  /** Closed, or without any thread that could render. */
+  get isOver (): boolean {
+    return this.#isOver
+  }
+
   start (): void {
     for (const slot of this.#slots) this.#open(slot)
     const { timeout } = this.#options
@@ -174,8 +179,8 @@ export class WorkerPool {
   #next (slot: Slot): void {
     const suspect = slot.isReady ? slot.suspects.shift() : undefined
     slot.isAlone = suspect !== undefined
-    if (suspect !== undefined) return void this.#run(slot, suspect).then(() => { this.#next(slot) })
-    if (slot.isReady) for (const job of this.#waiting.splice(0)) this.#dispatch(job)
+    if (suspect !== undefined) void this.#run(slot, suspect).then(() => { this.#next(slot) })
+    else if (slot.isReady) for (const job of this.#waiting.splice(0)) this.#dispatch(job)
   }
 
   async #run (slot: Slot, job: Job): Promise<void> {
