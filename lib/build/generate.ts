@@ -41,6 +41,8 @@ export interface BuildContext {
 /** How a build renders, and what has to end with it. */
 export interface BuildRenderer {
   readonly render: RenderPage
+  /** Worker threads. */
+  readonly threads: number
   close (): Promise<void>
 }
 
@@ -146,7 +148,11 @@ function newBuildId (): string {
 
 async function renderAll (run: Run): Promise<void> {
   const { plan, wanted } = run
-  const queue = new RenderQueue(wanted.concurrency, Infinity, run.context.gate)
+  const { slots, atOnce } = run.renderer.threads === 0
+    ? { slots: wanted.concurrency, atOnce: wanted.concurrency }
+    // A thread is never to wait for work, nor for the one before to be written.
+    : { slots: Math.max(wanted.concurrency, 2 * run.renderer.threads), atOnce: wanted.concurrency + 4 * run.renderer.threads }
+  const queue = new RenderQueue(slots, Infinity, run.context.gate)
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
   const work = async (): Promise<void> => {
@@ -161,7 +167,7 @@ async function renderAll (run: Run): Promise<void> {
     }
   }
   // Every worker has to end: what one still wrote after the build was discarded would stay.
-  const workers = Array.from({ length: wanted.concurrency }, work)
+  const workers = Array.from({ length: atOnce }, work)
   for (const worker of workers) worker.catch((error: unknown) => { broken.abort(error) })
   await Promise.allSettled(workers)
   if (wanted.signal?.aborted === true) throw new BuildAborted()

@@ -47,10 +47,10 @@ export class PageRenderer {
     const { settings } = this.#options
     const count = workers ?? settings.render.workers
     const isShared = this.#pool !== null && count === settings.render.workers
-    if (isShared) return { render: this.render, close: async () => {} }
-    if (count === 0) return { render: async request => await render(this.#options.app, request), close: async () => {} }
+    if (isShared) return { render: this.render, threads: count, close: async () => {} }
+    if (count === 0) return { render: async request => await render(this.#options.app, request), threads: 0, close: async () => {} }
     const pool = this.#open(count)
-    return { render: async request => await this.#renderIn(pool, request), close: async () => { await pool.close() } }
+    return { render: async request => await this.#renderIn(pool, request), threads: count, close: async () => { await pool.close() } }
   }
 
   async close (): Promise<void> {

@@ -1,0 +1,14 @@
+// One build of bench/build.ts, in a process of its own, as the command line makes it.
+import fastify from 'fastify'
+import workersApp from './workers-app.js'
+
+const { workers, compress, concurrency } = JSON.parse(process.argv[2] ?? '') as { workers: number, compress: boolean, concurrency?: number }
+const app = fastify()
+await workersApp(app)
+await app.ready()
+const startedAt = performance.now()
+const report = await app.isr.prerender({ workers, force: true, ...compress ? { brotli: 5 } : { compress: false }, ...concurrency !== undefined && { concurrency } })
+const { user, system } = process.cpuUsage()
+process.send?.({ ok: report.ok, pages: report.pages.length, milliseconds: performance.now() - startedAt, cpu: (user + system) / 1000, rss: process.resourceUsage().maxRSS / 1024 })
+await app.close()
+process.disconnect()
