@@ -32,6 +32,7 @@ export class ExpressConnection {
       this.#write(this.#lane.head, this.#lane.body)
       return 0
     }
+    this.#lane.counts.fallThrough++
     this.#wake()
     return this.#onIncoming.call(this.#parser, request, keepAlive)
   }
@@ -68,7 +69,7 @@ export class ExpressConnection {
   #wake (): void {
     if (!this.#isIdle) return
     this.#isIdle = false
-    this.#socket.setTimeout(this.#server.timeout)
+    this.#socket.setTimeout(this.#server.timeout || 0)
   }
 
   /** A slow reader: not idle before all of it is on its way. */
@@ -76,7 +77,7 @@ export class ExpressConnection {
     if (this.#isWaiting) return
     this.#isWaiting = true
     this.#isIdle = false
-    this.#socket.setTimeout(this.#server.timeout)
+    this.#socket.setTimeout(this.#server.timeout || 0)
     // Comes after all that is written before it.
     this.#socket.write(NOTHING, (error) => {
       this.#isWaiting = false

@@ -12,6 +12,7 @@ import { isPageKey } from './known.js'
 import { negotiate } from './negotiate.js'
 import { parserOf, type HttpServer, type HttpSocket } from './node-http.js'
 import type { Rendered } from './render.js'
+import { Wholes } from './wholes.js'
 import { noteUse, type PageView } from './view.js'
 
 /** Methods that the lane answers; bits of `PageView.proven`. */
@@ -48,10 +49,12 @@ export class ExpressLane {
   /** What is written after it, if anything. */
   body: Buffer | null = null
   readonly #options: LaneOptions
+  readonly #wholes = new Wholes()
   #keepAliveTimeout = -1
   #connection = ''
   /** Something was not as it should be: nothing is taken any more. */
   #isOff = false
+  #hasWarned = false
 
   constructor (options: LaneOptions) {
     this.#options = options
@@ -65,13 +68,19 @@ export class ExpressLane {
   #open (server: HttpServer, socket: HttpSocket): void {
     if (this.#isOff) return
     const parser = parserOf(socket)
-    if (parser === null) return this.turnOff(new Error('the parser of a connection is not as expected'))
+    if (parser === null) return this.#warnOfConnection()
     const connection = new ExpressConnection(this, server, socket, parser)
     parser.onIncoming = (request, keepAlive) => connection.take(request, keepAlive)
   }
 
+  #warnOfConnection (): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    this.#options.log.warn('a connection is not as the express lane expects: the default lane answers it, and all others like it')
+  }
+
   /** For good: nothing of it may ever cost a visitor the answer. */
-  turnOff (err: unknown): void {
+  #turnOff (err: unknown): void {
     if (this.#isOff) return
     this.#isOff = true
     this.#options.log.warn({ err }, 'the express lane is off from now on; the default lane answers everything')
@@ -88,9 +97,8 @@ export class ExpressLane {
         return true
       }
     } catch (error) {
-      this.turnOff(error)
+      this.#turnOff(error)
     }
-    this.counts.fallThrough++
     return false
   }
 
@@ -121,10 +129,11 @@ export class ExpressLane {
       this.#connection = connectionLines(server.keepAliveTimeout)
     }
     const head = headOf(held, variant, now, isDisconnected(), this.#connection, settings)
-    const isNotModified = reader.ifNoneMatch !== undefined && view.status === 200 && matchesTag(reader.ifNoneMatch, variant.etag)
-    this.head = isNotModified ? head.notModified : head.full
-    this.body = isNotModified || needed === PROVEN_HEAD ? null : variant.body
-    if (process.env.LANE_MODE !== 'cork' && this.body !== null) { this.head = head.whole ??= Buffer.concat([head.full, variant.body]); this.body = null }
+    const isNotModified = reader.ifNoneMatch !== undefined && view.status === 200 && (reader.ifNoneMatch === variant.etag || matchesTag(reader.ifNoneMatch, variant.etag))
+    const hasBody = needed === PROVEN_GET && !isNotModified
+    const whole = hasBody ? this.#wholes.of(head, variant.body) : null
+    this.head = whole ?? (isNotModified ? head.notModified : head.full)
+    this.body = hasBody && whole === null ? variant.body : null
     return held
   }
 }

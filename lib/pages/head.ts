@@ -19,7 +19,10 @@ export interface Head {
   readonly full: Buffer
   /** A 304, all of it. */
   readonly notModified: Buffer
-  whole?: Buffer
+  /** Head and body in one, once that was worth making. */
+  whole: Buffer | null
+  /** Sent before. */
+  isAsked: boolean
 }
 
 /** What Node adds to an answer on a connection that stays open. */
@@ -57,7 +60,9 @@ function makeHead (held: Held<PageView>, variant: Variant, now: number, isDiscon
     isDisconnected,
     connection,
     full: composeHead(view.status, withYielding(view, headers), connection),
-    notModified: composeHead(304, withYielding(view, notModified(headers)), connection)
+    notModified: composeHead(304, withYielding(view, notModified(headers)), connection),
+    whole: null,
+    isAsked: false
   }
 }
 

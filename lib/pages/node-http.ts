@@ -1,8 +1,8 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-// What the express lane uses of Node's HTTP server besides its public API, as
-// it has been since Node 0.10. probeNode() sees to it that it is still so.
+// What the express lane uses of Node's HTTP server besides its public API.
+// probeNode() sees to it that it is still so.
 
 /** llhttp and what Node wraps around it; one per connection. */
 export interface NodeParser {
@@ -21,7 +21,7 @@ export interface HttpSocket extends Socket {
 }
 
 export interface HttpServer extends Server {
-  /** Since Node 22.?: what Node adds to `keepAliveTimeout`. */
+  /** What Node 22 and later add to `keepAliveTimeout`. */
   keepAliveTimeoutBuffer?: number
 }
 
