@@ -16,7 +16,7 @@ interface Standing {
   readonly version: IsrTierVersion | null
 }
 
-const MAX_ATTEMPTS = 100
+const MAX_ATTEMPTS = 50
 /** Somebody else was there first, or is there right now. */
 const CONFLICTS = [404, 409, 412]
 

@@ -13,8 +13,8 @@ export const AlreadyRegistered = createError(
   'FST_ISR_ERR_ALREADY_REGISTERED', 'fastify-isr is registered on this server already: register it once, on the root instance')
 export const InsecureParser = createError(
   'FST_ISR_ERR_INSECURE_PARSER', "a server with 'insecureHTTPParser' takes apart requests otherwise than others do, and a cache makes that everybody's trouble: turn it off")
-export const RedisWithoutBuild = createError(
-  'FST_ISR_ERR_REDIS_BUILD_ID', "option 'redis' needs a namespace for the pages: run 'fastify-isr prerender' first, or set the option 'buildId' (for example buildId: process.env.GIT_SHA)")
+export const SharedWithoutBuild = createError<[string]>(
+  'FST_ISR_ERR_REDIS_BUILD_ID', "option '%s' needs a namespace for the pages: run 'fastify-isr prerender' first, or set the option 'buildId' (for example buildId: process.env.GIT_SHA)")
 export const RouteWithoutGet = createError<[string, string]>(
   'FST_ISR_ERR_ROUTE_WITHOUT_GET', 'route %s %s has config.prerender but no GET method: remove the flag or declare a GET route')
 export const UnrenderableConstraint = createError<[string, string, string]>(

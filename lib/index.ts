@@ -15,7 +15,7 @@ import { cached } from './data/cached.js'
 import { DataCache } from './data/data-cache.js'
 import { dataHook } from './data/hook.js'
 import { prepareDatum, type Datum } from './data/value.js'
-import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady, RedisWithoutBuild } from './errors.js'
+import { AlreadyRegistered, BuildRunning, InsecureParser, InvalidTarget, NotReady, SharedWithoutBuild } from './errors.js'
 import { addEndpoint } from './ops/endpoint.js'
 import { Inspector } from './ops/inspect.js'
 import { Orders } from './ops/orders.js'
@@ -167,20 +167,21 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       const { buildId } = served
       void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
     })
+    const sharing = settings.redis !== null ? 'redis' : settings.tier !== null ? 'tier' : null
     if (isDiskOn) {
       await coordinator.start(cache)
       await follower.check()
       if (served.buildId === null) served.begin()
-      if (settings.redis !== null && served.buildId === null && !isBuild) throw new RedisWithoutBuild()
+      if (sharing !== null && served.buildId === null && !isBuild) throw new SharedWithoutBuild(sharing)
       heartbeat = setInterval(() => {
         void follower.check()
         void cluster.lookForOrders()
       }, HEARTBEAT)
       heartbeat.unref()
     } else {
-      if (settings.enabled && settings.redis !== null) {
+      if (settings.enabled && sharing !== null) {
         served.begin()
-        if (served.buildId === null && !isBuild) throw new RedisWithoutBuild()
+        if (served.buildId === null && !isBuild) throw new SharedWithoutBuild(sharing)
       }
       await coordinator.start(cache)
     }

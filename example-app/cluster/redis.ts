@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -74,8 +75,9 @@ export class RedisServer {
   }
 
   /** For the end of the process, when nothing can be waited for any more. */
-  killNow (): void {
+  closeNow (): void {
     this.#child?.kill('SIGKILL')
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 
   async close (): Promise<void> {

@@ -5,7 +5,7 @@ import type { Backend } from './front.js'
 import type { RedisServer } from './redis.js'
 
 export interface StatusOptions {
-  url: () => string
+  url: string
   backends: () => readonly Backend[]
   /** Null when it is not this example's own. */
   redis: RedisServer | null
@@ -28,7 +28,7 @@ export async function makeStatus ({ url, backends, redis }: StatusOptions): Prom
   app.get<{ Querystring: { done?: string, kept?: string } }>('/', async (request, reply) => {
     const answers: string[][] = []
     for (let number = 1; number <= REQUESTS; number++) {
-      const { status, headers } = await fetch(`${url()}/page`)
+      const { status, headers } = await fetch(`${url}/page`)
       answers.push([`${number}`, ...['x-instance', 'x-rendered-by', 'x-rendered-at', 'cache-status'].map(name => headers.get(name) ?? `(status ${status})`)])
     }
     const instances = await Promise.all(backends().map(async ({ name, port }) => {

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BuildOptions, BuildProblem, BuildReport, BuildRow, Manifest, ManifestPage } from '../../types/index.js'
 import type { Cache, Landing } from '../cache/cache.js'
 import type { Entry } from '../cache/entry.js'
+import { orAbort } from '../cache/or-abort.js'
 import { RenderQueue } from '../cache/render-queue.js'
 import type { Moment } from '../cluster/coordinator.js'
 import { BuildAborted, BuildUnwritable, SitemapWithoutBaseUrl } from '../errors.js'
@@ -135,7 +136,7 @@ async function renderAll (run: Run): Promise<void> {
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
   const work = async (): Promise<void> => {
-    for (let planned = await orStop(plan.next(), stop); planned !== null && !hasToStop(run); planned = await orStop(plan.next(), stop)) {
+    for (let planned = await orAbort(plan.next(), stop); planned !== null && !hasToStop(run); planned = await orAbort(plan.next(), stop)) {
       try {
         await renderOne(run, planned, queue, stop)
       } finally {
@@ -153,16 +154,6 @@ async function renderAll (run: Run): Promise<void> {
   if (broken.signal.aborted) throw broken.signal.reason
 }
 
-/** What the app does may never end: the build can be stopped all the same. */
-function orStop<T> (work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => { reject(signal.reason) }
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => { signal.removeEventListener('abort', onAbort) })
-  })
-}
-
 async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue, stop: AbortSignal): Promise<void> {
   const { route, page } = planned
   const { wanted, stage, context } = run
@@ -171,9 +162,9 @@ async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue, st
   const source = pageSource(run.source, route, page, { reason: 'build', jitter: true, quality: wanted.quality })
   const isReusable = old !== null && !wanted.force && isEncodedAsWanted(old.bodies, contentTypeOf(old), context.settings.encodings, wanted.quality)
   const alone = { queue, buildId: stage.buildId, old: isReusable ? old : null }
-  let landing = await orStop(context.cache.renderAlone(source, alone), stop)
+  let landing = await orAbort(context.cache.renderAlone(source, alone), stop)
   for (let tries = 1; landing.type === 'failed' && tries < TRIES; tries++) {
-    landing = await orStop(context.cache.renderAlone(source, alone), stop)
+    landing = await orAbort(context.cache.renderAlone(source, alone), stop)
   }
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10
   if (landing.type === 'held') {

@@ -96,6 +96,7 @@ export class ServedBuild {
       buildId,
       maxBytes,
       writeBack,
+      comparable: entry => this.#options.cache.comparable(entry),
       onError: (operation, key, error) => {
         if (channels['tier-error'].hasSubscribers) channels['tier-error'].publish({ tier: 'disk', operation, key, error })
         const trouble = `${operation} ${(error as NodeJS.ErrnoException).code ?? error.message}`

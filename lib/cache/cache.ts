@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Coordinator, Floor, Lease, LeaseEnd, Listener, Mark, Moment, RenderedAt, Turn } from '../cluster/coordinator.js'
-import { Closing, RenderFailedElsewhere, RenderTimeout } from '../errors.js'
+import type { Coordinator, Floor, LeaseEnd, Listener, Mark, Moment, RenderedAt } from '../cluster/coordinator.js'
+import { RenderTimeout } from '../errors.js'
+import { Clearances, NOTHING, type Clearance } from './clearances.js'
 import type { DiskTier } from './disk-tier.js'
-import { isNewer, stateAt, type Entry } from './entry.js'
+import { stateAt, type Entry } from './entry.js'
 import { Flights, type Alone, type Flight, type FlightPlan, type Landing } from './flights.js'
 import { makeEntry } from './make-entry.js'
 import type { Marks } from './marks.js'
 import type { MemoryTier } from './memory-tier.js'
+import { orAbort } from './or-abort.js'
 import type { RenderQueue } from './render-queue.js'
 import { BACKOFF_FIRST, Setbacks } from './setbacks.js'
 import type { SharedTier } from './shared-tier.js'
@@ -47,20 +49,6 @@ interface Render<View> {
   report (outcome: RenderReport['outcome'], more?: { detail?: string, error?: Error }): void
 }
 
-/** A render that may begin. */
-interface Clearance {
-  readonly type: 'cleared'
-  readonly start: Moment
-  readonly failures: number
-  readonly lease: Lease | null
-  /** Frees its slot. */
-  release (): void
-}
-
-/** How long a look into the shared tier holds (milliseconds): for longer, Redis does not know who has rendered what. */
-const RECONCILED_FOR = 10_000
-const NOTHING: LeaseEnd = Object.freeze({ kind: 'nothing' })
-
 /**
  * The engine: finds an entry, judges it, and sees to it that a missing or old
  * one is rendered once. Knows tiers, freshness and marks; knows no HTTP.
@@ -71,9 +59,7 @@ export class Cache<View, R> implements Listener {
   readonly #tiers: Tiers<View>
   readonly #flights: Flights<View, R>
   readonly #setbacks: Setbacks<R>
-  /** Leases that are given back. */
-  readonly #ending = new Set<Promise<void>>()
-  readonly #closing = new AbortController()
+  readonly #clearances: Clearances<View, R>
 
   constructor (options: CacheOptions<View>) {
     const { maxBytes, clock, coordinator, shared = null, prepare, onError, queue } = options
@@ -89,6 +75,7 @@ export class Cache<View, R> implements Listener {
     })
     this.#flights = new Flights(queue)
     this.#setbacks = new Setbacks(clock)
+    this.#clearances = new Clearances({ tiers: this.#tiers, setbacks: this.#setbacks, coordinator, queue, clock })
   }
 
   get buildId (): string {
@@ -106,10 +93,6 @@ export class Cache<View, R> implements Listener {
   /** The marks in force. */
   marks (): Marks {
     return this.#tiers.marks
-  }
-
-  get #isClosing (): boolean {
-    return this.#closing.signal.aborted
   }
 
   /** Pages of another build take over, all at once. */
@@ -182,7 +165,7 @@ export class Cache<View, R> implements Listener {
 
   /** Renders an old entry again, behind. At most one at a time per key, none during back-off. */
   regenerate (source: Source<R>, old: Held<View>): void {
-    if (this.#isClosing || this.#joinable(source) !== undefined) return
+    if (this.#clearances.isClosing || this.#joinable(source) !== undefined) return
     if (this.#setbacks.failure(source.key) !== null || this.#setbacks.unstorable(source.key) !== null || this.#setbacks.isElsewhere(source.key)) return
     this.#flights.startBehind(source.key, { isForced: false, priority: 'background', isReconciled: false }, flight => this.#fly(flight, source, reasonFor(old)))
   }
@@ -246,10 +229,17 @@ export class Cache<View, R> implements Listener {
     return this.#tiers.isShared
   }
 
+  /** An entry with its logical time as far as that can be compared here. */
+  comparable (entry: Entry): Entry {
+    return this.#tiers.comparable(entry)
+  }
+
   /** Puts what is on disk where other instances find it. */
   async seed (key: string): Promise<void> {
-    const entry = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null
-    if (entry !== null && entry.buildId === this.buildId && this.marks().judge(entry).kind !== 'hard') await this.#tiers.share(entry)
+    const found = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null
+    if (found === null || found.buildId !== this.buildId || this.marks().judge(found).kind === 'hard') return
+    // Of an earlier life of Redis, it must not replace what others have rendered in this one.
+    await this.#tiers.share(this.marks().isForeign(found) ? { ...found, epoch: 0, incarnation: undefined } : this.comparable(found))
   }
 
   /** Removes an entry from every tier of this instance. */
@@ -264,12 +254,12 @@ export class Cache<View, R> implements Listener {
 
   /** No new renders; resolves when the running ones have ended, or have had the time that a render has. */
   async close (): Promise<void> {
-    this.#closing.abort()
+    this.#clearances.close()
     const bound = new AbortController()
     // What takes no slot has a timeout of its own, which may be much longer than a shutdown should take.
     const late = delay(this.#options.renderTimeout, undefined, { signal: bound.signal }).catch(() => {})
     await Promise.all([this.#options.queue.close(), Promise.race([this.#flights.idle(), late])])
-    await Promise.race([Promise.all(this.#ending), late])
+    await Promise.race([this.#clearances.ended(), late])
     bound.abort()
     this.#flights.close()
   }
@@ -298,7 +288,7 @@ export class Cache<View, R> implements Listener {
     const render: Render<View> = { reason, buildId, old, failures: 0, end: NOTHING, report: (outcome, more) => { this.#report(source, render, times, outcome, more) } }
     let clearance: Clearance | null = null
     try {
-      const cleared = await this.#clear(flight, source, render, controller.signal)
+      const cleared = await this.#clearances.wait(flight, source, { old, isInside: this.#flights.isInside, signal: controller.signal })
       if (cleared.type !== 'cleared') return cleared
       clearance = cleared
       render.failures = cleared.failures
@@ -311,93 +301,8 @@ export class Cache<View, R> implements Listener {
     } finally {
       clearTimeout(timer)
       clearance?.release()
-      if (clearance?.lease != null) this.#giveBack(clearance.lease, render.end)
+      if (clearance?.lease != null) this.#clearances.giveBack(clearance.lease, render.end)
     }
-  }
-
-  /** Waits for a slot and for the right to render, unless somebody else has rendered it by then. */
-  async #clear (flight: Flight<View, R>, source: Source<R>, { old }: Render<View>, signal: AbortSignal): Promise<Clearance | Landing<View, R>> {
-    const { coordinator } = this.#options
-    const { key } = source
-    const queue = flight.alone?.queue ?? this.#options.queue
-    // Within a render there is no second slot to wait for.
-    const { isInside } = this.#flights
-    const beganAt = performance.now()
-    for (let isSureToRender = false; ;) {
-      const needsSlot = source.limits === undefined && !isInside && !flight.isUrgent
-      const release = needsSlot ? await queue.acquire(key, flight.priority, signal) : () => {}
-      let lease: Lease | null = null
-      try {
-        if (source.limits === undefined && this.#isClosing) throw new Closing(key)
-        // What stands may have taken long to load.
-        signal.throwIfAborted()
-        // Looked at again: somebody may have rendered it while this one waited.
-        const standing = this.memory.peek(key)
-        if (standing !== undefined && !flight.isForced && stateAt(standing, this.#options.clock()) === 'fresh') return this.#adopt(standing, release)
-        const turn = await this.#turn(flight, source, old, isSureToRender)
-        if (turn.kind === 'granted') {
-          lease = turn.lease
-          const isReconciled = flight.isReconciled && performance.now() - beganAt < RECONCILED_FOR
-          if (lease !== null && !isReconciled && !flight.isForced && !isSureToRender) {
-            const newer = await this.#tiers.reconcile(key)
-            if (this.#isUsable(newer, old)) {
-              this.#giveBack(lease, NOTHING)
-              return this.#adopt(newer, release)
-            }
-          }
-          signal.throwIfAborted()
-          flight.start = turn.start
-          return { type: 'cleared', start: turn.start, failures: turn.failures, lease, release }
-        }
-        release()
-        if (turn.kind === 'failed') {
-          const error = new RenderFailedElsewhere(key, turn.reason)
-          this.#setbacks.noteFailureElsewhere(key, source.tags, { count: turn.failures, error, forMs: turn.retryAfterMs })
-          return { type: 'failed', error, response: null }
-        }
-        if (turn.kind === 'elsewhere') {
-          if (flight.priority === 'background' && !flight.isForced && old !== null) {
-            this.#setbacks.noteElsewhere(key, source.tags, turn.retryAfterMs)
-            return { type: 'held', held: old, report: 'left' }
-          }
-          if (this.#isClosing) throw new Closing(key)
-          await coordinator.ended(key, this.buildId, turn.retryAfterMs, AbortSignal.any([signal, this.#closing.signal]))
-        }
-        const newer = await this.#tiers.reconcile(key)
-        if (!flight.isForced && this.#isUsable(newer, old)) return this.#adopt(newer, () => {})
-        // What is said to be there can't be used.
-        if (turn.kind === 'done') isSureToRender = true
-      } catch (error) {
-        release()
-        if (lease !== null) this.#giveBack(lease, NOTHING)
-        throw error
-      }
-    }
-  }
-
-  #turn ({ alone, isForced }: Flight<View, R>, { key, tags }: Source<R>, old: Held<View> | null, isSureToRender: boolean): Turn | Promise<Turn> {
-    const { coordinator } = this.#options
-    if (alone !== null) return { kind: 'granted', start: coordinator.now(), failures: 0, lease: null }
-    const marked = this.marks().newest(old === null ? tags : [...tags, ...old.entry.tags])
-    return coordinator.turn({ key, buildId: this.buildId, known: old?.entry ?? null, marked, isForced: isForced || isSureToRender })
-  }
-
-  /** Somebody else's page is as good as one rendered now. */
-  #isUsable (held: Held<View> | null, old: Held<View> | null): held is Held<View> {
-    if (held === null || held.isMarked) return false
-    const state = stateAt(held, this.#options.clock())
-    return state === 'fresh' || (state === 'stale' && (old === null || isNewer(held.entry, old.entry)))
-  }
-
-  #adopt (held: Held<View>, release: () => void): Landing<View, R> {
-    release()
-    return { type: 'held', held, report: 'adopted' }
-  }
-
-  /** Behind: nobody waits for what others are to know. */
-  #giveBack (lease: Lease, end: LeaseEnd | Promise<LeaseEnd>): void {
-    const ending = Promise.resolve(end).then(async end => { await lease.release(end) }).finally(() => { this.#ending.delete(ending) })
-    this.#ending.add(ending)
   }
 
   #limits (key: string): NonNullable<Source<R>['limits']> {
@@ -513,14 +418,4 @@ export class Cache<View, R> implements Listener {
 function reasonFor (old: Held<unknown> | null): Reason {
   if (old === null) return 'miss'
   return old.isMarked ? 'revalidate' : 'ttl'
-}
-
-/** Gives up waiting at the deadline, even for code that ignores its signal. */
-function orAbort<T> (work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => { reject(signal.reason as Error) }
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => { signal.removeEventListener('abort', onAbort) })
-  })
 }

@@ -23,6 +23,13 @@ export interface DiskTierOptions {
   onWorking: (operation: Operation) => void
 }
 
+/** A write, or, without an entry, a removal of what is not newer than `upTo`. */
+interface Pending {
+  readonly entry: Entry | null
+  readonly upTo: Version | null
+  readonly done: Promise<void>
+}
+
 /** What siblings have written is counted whenever this process has written such a part of `maxBytes` itself. */
 const PART_PER_SCAN = 1 / 8
 
@@ -44,7 +51,7 @@ export class DiskTier {
   readonly #options: DiskTierOptions
   readonly #index = new DiskIndex()
   /** What this process wrote last, so that a slow older write never replaces a newer one. */
-  readonly #pending = new Map<string, { entry: Entry | null, done: Promise<void> }>()
+  readonly #pending = new Map<string, Pending>()
   #isScanned = false
   #writtenSinceScan = 0
   #isClosed = false
@@ -112,9 +119,10 @@ export class DiskTier {
     const name = fileName(key)
     if (this.#isClosed) return null
     const pending = this.#pending.get(name)
-    if (pending !== undefined) return pending.entry !== null && this.#isWanted(pending.entry, than) ? pending.entry : null
+    if (pending?.entry != null) return this.#isWanted(pending.entry, than) ? pending.entry : null
+    if (pending?.upTo === null) return null
     const known = this.#index.find(name)
-    const isCurrent = (): boolean => !this.#pending.has(name) && this.#index.find(name) === known
+    const isCurrent = (): boolean => this.#pending.get(name) === pending && this.#index.find(name) === known
     let stamp: Stamp | null
     try {
       stamp = await stampOf(this.#path(name))
@@ -128,13 +136,11 @@ export class DiskTier {
       return null
     }
     if (known?.seen?.stamp === stamp && !this.#isWanted(known.seen.version, than)) return null
-    const upTo = this.#index.distrusted(name)
-    if (upTo === null) return null
-    const entry = await this.#load(name, key)
-    if (entry === null || !this.#isWanted(this.#versionOf(entry), than)) return null
-    if (upTo !== undefined && !isNewer(this.#versionOf(entry), upTo)) return null
-    this.#index.trust(name)
-    return entry
+    const distrusted = this.#index.distrusted(name)
+    const entry = distrusted === null ? null : await this.#load(name, key)
+    const isNews = entry !== null && [than, pending?.upTo, distrusted].every(upTo => this.#isWanted(this.#versionOf(entry), upTo ?? null))
+    if (isNews) this.#index.trust(name)
+    return isNews ? entry : null
   }
 
   /** Resolves when the entry, or a newer one of a sibling, is on disk, or when it is given up. Never rejects. */
@@ -147,7 +153,7 @@ export class DiskTier {
     }
     const pending = this.#pending.get(name)
     if (pending?.entry != null && isNewer(pending.entry, entry)) return pending.done
-    return this.#inOrder(name, entry, () => this.#replace(name, entry))
+    return this.#inOrder(name, { entry }, () => this.#replace(name, entry))
   }
 
   /**
@@ -162,7 +168,7 @@ export class DiskTier {
       this.#index.distrust(name, upTo)
       return Promise.resolve()
     }
-    return this.#inOrder(name, null, async () => {
+    return this.#inOrder(name, { upTo }, async () => {
       try {
         await this.#remove(name, key, upTo)
         this.#index.trust(name)
@@ -233,12 +239,12 @@ export class DiskTier {
   async #giveUp (name: string, key: string): Promise<void> {
     this.#index.forget(name)
     if (!this.#options.writeBack) return this.#index.distrust(name, null)
-    await this.#inOrder(name, null, async () => {
+    await this.#inOrder(name, {}, async () => {
       await removeFile(this.#path(name), () => this.#standing(name, key, null)).catch(() => {})
     })
   }
 
-  #inOrder (name: string, entry: Entry | null, work: () => Promise<void>): Promise<void> {
+  #inOrder (name: string, { entry = null, upTo = null }: Partial<Pending>, work: () => Promise<void>): Promise<void> {
     const before = this.#pending.get(name)?.done ?? Promise.resolve()
     const done = before.then(async () => {
       // Overtaken while it waited: only the latest is worth writing.
@@ -246,7 +252,7 @@ export class DiskTier {
     }).finally(() => {
       if (this.#pending.get(name) === pending) this.#pending.delete(name)
     })
-    const pending = { entry, done }
+    const pending: Pending = { entry, upTo, done }
     this.#pending.set(name, pending)
     return done
   }

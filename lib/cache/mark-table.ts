@@ -10,6 +10,9 @@ export type Verdict =
 export const NONE: Verdict = Object.freeze({ kind: 'none' })
 export const HARD: Verdict = Object.freeze({ kind: 'hard' })
 
+/** The epoch with which an incarnation begins: nothing of its own is below, everything from before is. */
+export const BEGIN = 1
+
 interface TagMarks {
   hard: number
   /** Ascending epochs with ascending deadlines: a later, stricter order makes an earlier one redundant. */
@@ -57,6 +60,13 @@ export class MarkTable {
       this.#softFloor = Math.max(this.#softFloor, epoch)
       this.#softFloorDeadline = Math.min(this.#softFloorDeadline, deadline)
     }
+  }
+
+  /** What stood before all of it stands on. */
+  inherit (earlier: MarkTable): void {
+    for (const mark of earlier) this.add({ ...mark, epoch: BEGIN })
+    if (earlier.#hardFloor > 0) this.raise({ kind: 'hard', epoch: BEGIN, deadline: 0 })
+    if (earlier.#softFloor > 0) this.raise({ kind: 'soft', epoch: BEGIN, deadline: earlier.#softFloorDeadline })
   }
 
   /** Of an entry whose epoch belongs to this logical time. */

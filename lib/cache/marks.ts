@@ -1,11 +1,13 @@
 import type { Floor, Mark, Moment } from '../cluster/coordinator.js'
 import { epochOf, type Entry } from './entry.js'
-import { MarkTable, NONE, type Verdict } from './mark-table.js'
+import { BEGIN, MarkTable, NONE, type Verdict } from './mark-table.js'
 
 export type { Verdict } from './mark-table.js'
 
 /** Lives of Redis whose marks are kept: the current one, and those that entries on disk may still be from. */
 const MOST_TABLES = 3
+/** Lives of Redis known to be over, before all of those. */
+const MOST_FORGOTTEN = 1000
 
 type Judged = Pick<Entry, 'epoch' | 'incarnation' | 'older' | 'tags'>
 
@@ -18,6 +20,7 @@ export class Marks {
   readonly #maxTags: number
   /** In the order in which they began; the last one is current. */
   readonly #tables: MarkTable[]
+  readonly #forgotten = new Set<string | undefined>()
 
   constructor (maxTags = 10_000) {
     this.#maxTags = maxTags
@@ -35,23 +38,26 @@ export class Marks {
   /** Another logical time counts from now on. */
   begin (incarnation: string): void {
     if (this.#current.incarnation === incarnation) return
-    if (this.#current.size === 0) this.#tables.pop()
-    const known = this.#tables.findIndex(table => table.incarnation === incarnation)
+    if (this.#current.size === 0 && this.#current.incarnation === undefined) this.#tables.pop()
+    const known = this.#indexOf(incarnation)
     const table = known === -1 ? new MarkTable(incarnation, this.#maxTags) : this.#tables.splice(known, 1)[0]!
+    this.#forgotten.delete(incarnation)
     this.#tables.push(table)
-    if (this.#tables.length > MOST_TABLES) this.#tables.shift()
+    if (this.#tables.length > MOST_TABLES) this.#forgetOldest()
   }
 
   add (mark: Mark): void {
-    this.#tableOf(mark).add(mark)
+    const { table, isOlder } = this.#placeOf(mark)
+    table.add(isOlder ? { ...mark, epoch: BEGIN } : mark)
   }
 
   raise (floor: Floor): void {
-    this.#tableOf(floor).raise(floor)
+    const { table, isOlder } = this.#placeOf(floor)
+    table.raise(isOlder ? { ...floor, epoch: BEGIN } : floor)
   }
 
   judge (entry: Judged): Verdict {
-    const own = this.#tables.findIndex(table => table.incarnation === entry.incarnation)
+    const own = this.#indexOf(entry.incarnation)
     const last = this.#tables.length - 1
     const table = this.#tables[own]
     let verdict = table === undefined ? NONE : table.judge(entry)
@@ -71,8 +77,7 @@ export class Marks {
   /** Whether an order came after the render of an entry with its tag. */
   concerns (mark: Mark, entry: Judged): boolean {
     if (mark.incarnation === entry.incarnation) return epochOf(entry, mark.tag) < mark.epoch
-    const indexOf = (incarnation: string | undefined): number => this.#tables.findIndex(table => table.incarnation === incarnation)
-    return indexOf(entry.incarnation) < indexOf(mark.incarnation)
+    return this.#indexOf(entry.incarnation) < this.#tables.indexOf(this.#placeOf(mark).table)
   }
 
   /** The newest mark with one of the tags, in the current logical time. */
@@ -84,14 +89,29 @@ export class Marks {
     for (const table of this.#tables) yield * table
   }
 
-  #tableOf ({ incarnation }: Moment): MarkTable {
-    const known = this.#tables.find(table => table.incarnation === incarnation)
-    if (known !== undefined) return known
-    // Of a life of Redis that was over before this process came.
+  #indexOf (incarnation: string | undefined): number {
+    return this.#tables.findIndex(table => table.incarnation === incarnation)
+  }
+
+  /** Where marks of an incarnation are kept. `isOlder`: together with those of the life of Redis that came after it. */
+  #placeOf ({ incarnation }: Moment): { table: MarkTable, isOlder: boolean } {
+    const known = this.#tables[this.#indexOf(incarnation)]
+    if (known !== undefined) return { table: known, isOlder: false }
+    if (this.#forgotten.has(incarnation)) return { table: this.#tables[0]!, isOlder: true }
+    // Over before this process came. Before which of the others, nobody knows: it counts as the last of them.
+    if (this.#tables.length >= MOST_TABLES) return { table: this.#current, isOlder: true }
     const table = new MarkTable(incarnation, this.#maxTags)
     this.#tables.splice(-1, 0, table)
-    if (this.#tables.length > MOST_TABLES) this.#tables.shift()
-    return table
+    return { table, isOlder: false }
+  }
+
+  /** Its marks stay, as older than all of the next life: they still concern everything from before that. */
+  #forgetOldest (): void {
+    const oldest = this.#tables.shift()!
+    this.#tables[0]!.inherit(oldest)
+    this.#forgotten.add(oldest.incarnation)
+    const [earliest] = this.#forgotten
+    if (this.#forgotten.size > MOST_FORGOTTEN) this.#forgotten.delete(earliest)
   }
 }
 

@@ -2,7 +2,7 @@ import { Remembered } from './remembered.js'
 
 /** Back-off after failures (milliseconds). */
 export const BACKOFF_FIRST = 1000
-const BACKOFF_MOST = 30_000
+export const BACKOFF_MOST = 30_000
 /** How long the requests after an unstorable answer go live at once (milliseconds). */
 const UNSTORABLE_FOR = 10_000
 /** Answers kept for those who come during a back-off, and their bytes together; of older failures only the error is. */

@@ -171,15 +171,14 @@ export class SharedTier {
       if (bytes === null || bytes.length > MAX_BYTES) {
         // Not worth keeping, or too large: it replaces its older copy all the same.
         await this.#remove(name, entry.key, version)
-        return false
+        return this.#doubt(name, version)
       }
       isStored = await this.#tier.set(name, { bytes, version: tierVersion(entry), maxAge })
     } catch (error) {
       this.#failed('write', entry.key, error as Error)
       // The older copy must not come back when memory evicts the new one. Who can't be asked can't remove it, either.
-      if (error instanceof RedisUnavailable || error instanceof TierUnavailable) this.#doubt(name, version)
-      else await this.#remove(name, entry.key, version)
-      return false
+      if (!(error instanceof RedisUnavailable || error instanceof TierUnavailable)) await this.#remove(name, entry.key, version)
+      return this.#doubt(name, version)
     }
     this.#options.onWorking('write')
     if (isStored) {

@@ -88,6 +88,16 @@ export class Tiers<View> {
     return await this.#once(key, isCurrent => this.#readShared(key, isCurrent))
   }
 
+  /** What a process that shares the disk has written since; null when there is nothing newer. */
+  async newer (key: string, than: Entry | null): Promise<Held<View> | null> {
+    const disk = this.#disk
+    const entry = await disk?.newer(key, than) ?? null
+    // Of a build that is gone by now, it is no use.
+    if (entry === null || disk !== this.#disk) return null
+    if (entry.incarnation !== undefined) this.#options.observe(entry)
+    return this.#take(this.comparable(entry), 'disk')
+  }
+
   /**
    * Stores what was rendered, and tells what stands then: this entry or a
    * newer one. Null when it is purged already, or of a build that is gone.
@@ -106,12 +116,13 @@ export class Tiers<View> {
   /** Puts an entry where other instances find it; resolves with whether it, or something newer, is there. */
   share (entry: Entry): Promise<boolean> {
     const { shared } = this.#options
-    return shared === null || !this.isShared ? Promise.resolve(false) : shared.write(entry)
+    // Also when it can't be asked: what lies there is older then, and must not be believed later.
+    return shared === null || this.#buildId === '' ? Promise.resolve(false) : shared.write(entry)
   }
 
   /** Removes what was rendered up to a moment from where other instances find it. */
   async unshare (key: string, version: RenderedAt): Promise<void> {
-    if (this.isShared) await this.#options.shared?.delete(key, this.#buildId, version)
+    if (this.#buildId !== '') await this.#options.shared?.delete(key, this.#buildId, version)
   }
 
   /** An entry as it would be served, stored nowhere. */
@@ -124,11 +135,11 @@ export class Tiers<View> {
     return this.#index.keysOf(tag)
   }
 
-  /** Removes an entry of this instance everywhere. */
-  drop (key: string): void {
+  /** Removes an entry of this instance everywhere; with `upTo`, unless a sibling has put something newer on the disk. */
+  drop (key: string, upTo: Entry | null = null): void {
     this.#loads.delete(key)
     this.memory.delete(key)
-    void this.#disk?.delete(key)
+    void this.#disk?.delete(key, upTo)
   }
 
   /** Forgets what memory holds of a key that another process has written to disk. */
@@ -165,7 +176,7 @@ export class Tiers<View> {
     for (const key of [...this.#index.keysOf(mark.tag)]) {
       const held = this.memory.peek(key)
       if (held === undefined || !this.marks.concerns(mark, held.entry)) continue
-      if (mark.kind === 'hard') this.drop(key)
+      if (mark.kind === 'hard') this.drop(key, held.entry)
       else soften(held, mark.deadline)
     }
   }
@@ -195,7 +206,7 @@ export class Tiers<View> {
       const held = this.memory.peek(key)
       if (held === undefined) continue
       const verdict = this.marks.judge(held.entry)
-      if (verdict.kind === 'hard') this.drop(key)
+      if (verdict.kind === 'hard') this.drop(key, held.entry)
       else if (verdict.kind === 'soft') soften(held, verdict.deadline)
     }
   }
@@ -227,8 +238,8 @@ export class Tiers<View> {
     if (!isCurrent()) return await this.load(key)
     if (read === null) return this.memory.peek(key) ?? null
     if (read.incarnation !== undefined) this.#options.observe(read)
-    const held = this.#take(this.#comparable(read), 'disk')
-    if (held === null) void disk.delete(key)
+    const held = this.#take(this.comparable(read), 'disk')
+    if (held === null) void disk.delete(key, read)
     return held
   }
 
@@ -239,7 +250,7 @@ export class Tiers<View> {
     const standing = this.memory.peek(key) ?? null
     if (entry === null) return standing
     this.#behind.delete(key)
-    const newest = this.#comparable(entry)
+    const newest = this.comparable(entry)
     const held = this.#take(newest, shared?.name ?? '')
     // Promoted, so that it is there when nobody can be asked.
     if (held?.entry === newest) void this.#disk?.write(newest)
@@ -247,7 +258,7 @@ export class Tiers<View> {
   }
 
   /** What an entry says of its logical time counts as far as it can be compared. */
-  #comparable (read: Entry): Entry {
+  comparable (read: Entry): Entry {
     if (read.incarnation !== undefined) return read
     const { epoch, incarnation } = this.#options.now()
     // From a clock that has gone back since, or from a time without Redis: it can't say which marks its render knew.

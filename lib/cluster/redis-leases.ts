@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { BACKOFF_MOST } from '../cache/setbacks.js'
 import type { Lease, LeaseEnd, Moment, Turn, TurnRequest } from './coordinator.js'
 import { script, type Link } from './link.js'
 import { pageMessage } from './messages.js'
@@ -26,7 +27,9 @@ if type(value) == 'string' then
   local state, rest = string.match(value, '^(%a+)|(.*)$')
   if state == 'held' then
     local start = tonumber(string.match(rest, '|(%d+)$') or 0)
-    if start >= marked then return { 'elsewhere', redis.call('PTTL', KEYS[2]) } end
+    local left = redis.call('PTTL', KEYS[2])
+    -- One that never ends, or long after any lease does, nobody has given.
+    if start >= marked and left >= 0 and left <= 10 * tonumber(ARGV[3]) then return { 'elsewhere', left } end
   elseif state == 'done' then
     local epoch, renderedAt = string.match(rest, '^(%d+)|([%d.]+)$')
     epoch, renderedAt = tonumber(epoch or -1), tonumber(renderedAt or -1)
@@ -37,7 +40,8 @@ if type(value) == 'string' then
     failures = times or '0'
     local time = redis.call('TIME')
     local left = tonumber(till or 0) - (tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
-    if left > 0 and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
+    -- With more left than any back-off has, the clock of Redis was set back.
+    if left > 0 and left <= ${BACKOFF_MOST} and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
   end
 end
 redis.call('SET', KEYS[2], 'held|' .. ARGV[2] .. '|' .. clock[2], 'PX', ARGV[3])
@@ -105,8 +109,17 @@ export class RedisLeases {
   async turn (request: TurnRequest): Promise<Turn> {
     const name = this.#nameOf(request.buildId, request.key)
     await this.#releasing.get(name)
-    let turn = await this.#ask(name, request)
-    if (turn === 'incarnation' && await this.#options.onIncarnation().catch(() => false)) turn = await this.#ask(name, request)
+    let hasEnded = false
+    const ignore = this.#listen(name, () => { hasEnded = true })
+    let turn: Turn | 'incarnation' | null
+    try {
+      turn = await this.#ask(name, request)
+      if (turn === 'incarnation' && await this.#options.onIncarnation().catch(() => false)) turn = await this.#ask(name, request)
+      // Another connection tells of the end: it may be there before the answer that it was not yet.
+      if (hasEnded && turn !== null && turn !== 'incarnation' && turn.kind === 'elsewhere') turn = await this.#ask(name, request)
+    } finally {
+      ignore()
+    }
     // Nobody can be asked: every instance is on its own.
     return turn === null || turn === 'incarnation' ? { kind: 'granted', start: this.#options.now(), failures: 0, lease: null } : turn
   }
@@ -115,14 +128,11 @@ export class RedisLeases {
   async ended (buildId: string, key: string, ms: number, signal: AbortSignal): Promise<void> {
     const name = this.#nameOf(buildId, key)
     const heard = new AbortController()
-    const wake = (): void => { heard.abort() }
-    const waiting = this.#waiting.get(name) ?? new Set()
-    this.#waiting.set(name, waiting.add(wake))
+    const ignore = this.#listen(name, () => { heard.abort() })
     try {
       await delay(ms, undefined, { signal: AbortSignal.any([signal, heard.signal]) }).catch(() => {})
     } finally {
-      waiting.delete(wake)
-      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name)
+      ignore()
     }
   }
 
@@ -194,6 +204,16 @@ export class RedisLeases {
         this.#releasing.set(name, releasing)
         await releasing
       }
+    }
+  }
+
+  /** Returns how to stop it. */
+  #listen (name: string, wake: () => void): () => void {
+    const waiting = this.#waiting.get(name) ?? new Set()
+    this.#waiting.set(name, waiting.add(wake))
+    return () => {
+      waiting.delete(wake)
+      if (waiting.size === 0 && this.#waiting.get(name) === waiting) this.#waiting.delete(name)
     }
   }
 

@@ -99,8 +99,9 @@ return { incarnation or '', string.format('%.0f', epoch), time[1], time[2] }
 `)
 
 /** ARGV: incarnation, id, now, most marks, channel, message tail, then kind, tag, deadline of each. */
-const ORDER = script(`${ADD}
-if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] then return false end
+const ORDER = script(`${ADD}${IS_WHOLE}
+-- What is missing must be noticed first: with this order it would look whole.
+if redis.call('HGET', KEYS[1], 'incarnation') ~= ARGV[1] or not isWhole() then return false end
 local epoch = redis.call('HINCRBY', KEYS[1], 'epoch', 1)
 for i = 7, #ARGV, 3 do
   local member = ARGV[i] .. '||' .. ARGV[i + 1]

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Coordinator, Lease, Listener, Mark, Moment, Order, Ordered, Turn, TurnRequest } from './coordinator.js'
 import type { Link } from './link.js'
-import { parseMessage, type Message } from './messages.js'
+import { MOST_EPOCH, parseMessage, type Message } from './messages.js'
 import { OrderQueue } from './order-queue.js'
 import { RedisLeases } from './redis-leases.js'
 import { RedisMarks, type Past } from './redis-marks.js'
@@ -30,12 +30,12 @@ export interface RedisCoordinatorOptions {
 const GENERATIONS = 65_536
 /** Orders delivered at once when Redis is back. */
 const BATCH = 500
-/** Beats of its own that an instance may miss before it doubts that it hears anything. */
-const MOST_MISSED = 2
+/** What was published that much of a heartbeat ago must have been heard. */
+const LATE = 0.5
 /** Beyond it the clocks of two machines differ, not the ways to Redis (milliseconds). */
 const MOST_NOISE = 20
-/** No entry is believed to be from later. */
-const MOST_EPOCH = 2 ** 36
+/** Orders that may have been missed: somebody who tells of a later one is not believed unless Redis says so, too. */
+const MOST_GAP = 1_000_000
 
 /**
  * Many instances, one Redis. Logical time is a counter there; pub/sub makes
@@ -63,7 +63,10 @@ export class RedisCoordinator implements Coordinator {
   #isConnected = false
   /** Whether anybody was told so or otherwise. */
   #hasTold = false
-  #beats = { sent: 0, heard: 0 }
+  #beats = 0
+  #heard = 0
+  /** Beats that Redis has published and nobody has heard here, the earliest first, and since when. */
+  #unheard: { beat: number, since: number }[] = []
   #beating: Promise<boolean> | null = null
   #isBehind = false
   #timer: NodeJS.Timeout | undefined
@@ -156,7 +159,7 @@ export class RedisCoordinator implements Coordinator {
       message: (channel, text) => { this.#hear(channel, text) },
       subscribed: () => {
         this.#isListening = true
-        this.#beats.heard = this.#beats.sent
+        this.#unheard = []
         // What was said in between may be lost.
         void this.#catchUp()
       },
@@ -216,7 +219,8 @@ export class RedisCoordinator implements Coordinator {
 
   #hear (channel: string, text: string): void {
     if (channel === this.#ownChannel) {
-      this.#beats.heard = Math.max(this.#beats.heard, Number(text) || 0)
+      this.#heard = Math.max(this.#heard, Number(text) || 0)
+      this.#unheard = this.#unheard.filter(({ beat }) => beat > this.#heard)
       return
     }
     const message = parseMessage(text)
@@ -233,7 +237,8 @@ export class RedisCoordinator implements Coordinator {
   }
 
   #hearMarks ({ epoch, id, marks }: Extract<Message, { type: 'marks' }>): void {
-    if (marks === null) {
+    if (epoch > this.#seen + MOST_GAP) void this.#catchUp()
+    else if (marks === null) {
       this.#see(epoch)
       void this.#catchUp()
     } else this.#advance(epoch, id, marks)
@@ -271,7 +276,7 @@ export class RedisCoordinator implements Coordinator {
   async #beatOnce (): Promise<boolean> {
     if (this.#isClosed) return false
     const { clock, isReadOnly = false } = this.#options
-    this.#listenAgain()
+    const beat = ++this.#beats
     const before = clock()
     try {
       const { incarnation, epoch, time } = await this.#marks.beat({
@@ -280,8 +285,9 @@ export class RedisCoordinator implements Coordinator {
         seen: Math.floor(this.#seen),
         id: this.#applied.id,
         channel: isReadOnly ? '' : this.#ownChannel,
-        beat: ++this.#beats.sent
+        beat
       })
+      if (!isReadOnly) this.#doubtSilence(beat)
       this.#setOffset(time, before, clock())
       // An empty Redis, which only a server may put in order.
       if (incarnation === '') return false
@@ -298,8 +304,12 @@ export class RedisCoordinator implements Coordinator {
   }
 
   /** A connection whose other end is gone says nothing, not even that. */
-  #listenAgain (): void {
-    if (this.#options.isReadOnly === true || !this.#isListening || this.#beats.sent - this.#beats.heard < MOST_MISSED) return
+  #doubtSilence (beat: number): void {
+    if (!this.#isListening) return
+    const now = performance.now()
+    if (beat > this.#heard) this.#unheard.push({ beat, since: now })
+    const [earliest] = this.#unheard
+    if (earliest === undefined || now - earliest.since < this.#options.heartbeat * LATE) return
     this.#isListening = false
     this.#tell(new Error('nothing is heard of what is published'))
     this.#options.link.resubscribe()

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { encode } from '../../lib/cache/codec.js'
 import type { Entry } from '../../lib/cache/entry.js'
@@ -7,6 +8,7 @@ import { seal } from '../../lib/cache/seal.js'
 import { entryName, SharedTier, type SharedTierOptions } from '../../lib/cache/shared-tier.js'
 import type { IsrTier, IsrTierRecord, IsrTierVersion } from '../../types/index.js'
 import { makeEntryOf, makeGate, settle, textOf } from '../helpers/engine.js'
+import { holdsInTime } from '../helpers/property.js'
 import { startRedis, type RedisServer } from '../helpers/redis-server.js'
 import { openLink } from '../helpers/redis-tier.js'
 import { overMemory } from '../helpers/tier-adapters.js'
@@ -334,7 +336,9 @@ t.test('after a failed write', async (t) => {
     t.same(bench.errors, ['write /: no set'])
     t.equal(bench.place.size, 0)
     await bench.other.write(pageOf(1))
-    t.equal(await bench.read(), 'of epoch 1', 'what somebody has put there since is believed')
+    t.equal(await bench.read(), null, 'and is none for those who know the new one')
+    await bench.other.write(pageOf(3))
+    t.equal(await bench.read(), 'of epoch 3')
   })
 
   t.test('that can not be undone the older page is not believed', async (t) => {
@@ -389,6 +393,37 @@ t.test('after a failed write', async (t) => {
     t.equal(await bench.shared.read('/1', 'b1'), null)
     t.equal(await bench.shared.read('/10000', 'b1'), null)
   })
+})
+
+t.test('an instance never goes back, whatever fails', async (t) => {
+  const step = fc.record({
+    what: fc.constantFrom('write', 'write', 'other writes', 'read', 'read'),
+    epoch: fc.nat(20),
+    failing: fc.subarray(['get', 'set', 'delete']),
+    isUp: fc.boolean()
+  })
+  await holdsInTime(t, fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+    const bench = makeBench()
+    let newest = -1
+    for (const { what, epoch, failing, isUp } of steps) {
+      if (what === 'other writes') {
+        await bench.other.write(pageOf(epoch))
+        continue
+      }
+      bench.failing = new Set(failing)
+      bench.isUp = isUp
+      if (what === 'write') {
+        await bench.shared.write(pageOf(epoch))
+        newest = Math.max(newest, epoch)
+        continue
+      }
+      const read = await bench.shared.read('/', 'b1')
+      if (read === null) continue
+      if (read.epoch < newest) return false
+      newest = read.epoch
+    }
+    return true
+  }), { numRuns: 500 })
 })
 
 t.test('a tier that is down is not asked', async (t) => {

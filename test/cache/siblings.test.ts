@@ -263,6 +263,7 @@ t.test('a write', async (t) => {
     }) as typeof import('../../lib/cache/disk-tier.js')
     const disk = new DiskTier({ root, buildId: 'b1', maxBytes: 1e6, writeBack: true, onError: () => {}, onWorking: () => {} })
     await sibling.disk.write(version(1))
+    await disk.read('/')
     between = async () => {
       // Looked already, and saw version 1. Then its lock is taken over.
       await fs.unlink(`${fileOf(root, '/')}.lock`)
@@ -308,7 +309,14 @@ t.test('a sibling that removes entries', async (t) => {
     await a.disk.delete('/', version(1))
     t.equal((await b.disk.read('/'))?.epoch, 2)
     t.equal((await a.disk.read('/'))?.epoch, 2, 'and knows it now')
-    await a.disk.delete('/', version(2))
+    await b.disk.write(version(2, '/', { renderedAt: version(2).renderedAt + 1 }))
+    const deleting = a.disk.delete('/', version(2))
+    t.equal(await a.disk.read('/'), null)
+    t.equal((await a.disk.newer('/', null))?.epoch, 2, 'and can have it while it still removes the old one')
+    await deleting
+    const again = a.disk.delete('/', version(3))
+    t.equal(await a.disk.newer('/', null), null)
+    await again
     t.same(await filesIn(root), [])
     await a.disk.write(version(3))
     await b.disk.newer('/', null)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { setImmediate as turn } from 'node:timers/promises'
-import { sizeOf, type Entry } from '../../lib/cache/entry.js'
+import { isNewer, sizeOf, type Entry } from '../../lib/cache/entry.js'
 import type { Outcome } from '../../lib/cache/source.js'
 import { draftOf, failure, makeDisk, makeEngine, makeEntryOf, TestPage, unstorable, type Engine, type TestAnswer } from '../helpers/engine.js'
 
@@ -105,6 +105,10 @@ class World {
       const entry = entries.get(key) ?? null
       await this.#wait()
       return entry
+    }
+    disk.newer = async (key, than) => {
+      const entry = entries.get(key)
+      return entry !== undefined && (than === null || isNewer(entry, than)) ? entry : null
     }
     this.engine.cache.adopt('b1', disk)
   }

@@ -3,7 +3,14 @@ import type { Test } from 'tap'
 
 /** Runs a property; a failure is told with its seed, in characters that every terminal can show. */
 export function holds<Values extends unknown[]> (t: Test, property: fc.IProperty<Values>, options: { numRuns?: number } = {}): void {
-  const details = fc.check(property, options)
+  tell(t, fc.check(property, options))
+}
+
+export async function holdsInTime<Values extends unknown[]> (t: Test, property: fc.IAsyncProperty<Values>, options: { numRuns?: number } = {}): Promise<void> {
+  tell(t, await fc.check(property, options))
+}
+
+function tell<Values> (t: Test, details: fc.RunDetails<Values>): void {
   if (!details.failed) {
     t.pass(`${details.numRuns} runs`)
     return

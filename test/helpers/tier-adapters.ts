@@ -26,6 +26,8 @@ export function overMemory (memory: MemoryTier<IsrTierRecord>): IsrTier {
   })
 }
 
+let writes = 0
+
 /** `buildId` is that of the disk tier; clients of one place share `turns`. */
 export function overDisk (disk: DiskTier, turns = new Map<string, Promise<unknown>>()): IsrTier {
   const inTurn = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
@@ -33,7 +35,7 @@ export function overDisk (disk: DiskTier, turns = new Map<string, Promise<unknow
     turns.set(name, turn.catch(() => {}))
     return await turn
   }
-  const versionOf = ({ incarnation = '', epoch, renderedAt }: Entry): IsrTierVersion => ({ incarnation, epoch, renderedAt })
+  const versionOf = ({ meta }: Entry): IsrTierVersion => meta['version'] as IsrTierVersion
   const mayReplace = async (name: string, version: IsrTierVersion): Promise<boolean> => {
     const standing = await disk.read(name)
     return standing === null || replaces(version, versionOf(standing))
@@ -45,18 +47,18 @@ export function overDisk (disk: DiskTier, turns = new Map<string, Promise<unknow
     },
     set: async (name, { bytes, version }) => await inTurn(name, async () => {
       if (!await mayReplace(name, version)) return false
-      const { incarnation, ...moment } = version
       await disk.write({
         key: name,
         buildId: disk.buildId,
-        ...moment,
-        ...(incarnation === '' ? {} : { incarnation }),
+        // What comes later is newer for the disk, whatever it is for the tier.
+        epoch: ++writes,
+        renderedAt: 0,
         ttl: Infinity,
         staleWhileRevalidate: 0,
         staleIfError: 0,
         jitter: 0,
         tags: [],
-        meta: {},
+        meta: { version },
         hash: '',
         bodies: [{ encoding: 'identity', bytes }]
       })

@@ -68,10 +68,12 @@ class World {
   }
 
   async #order ({ type, path, isByTag }: Extract<Step, { isByTag: boolean }>): Promise<void> {
+    // Whatever begins to render from here on knows of it.
+    const { runs } = this
     const { degraded } = await this.#app.isr[type](isByTag ? { tag: `tag:${path}` } : { path })
     if (degraded) throw new Error('an order was not kept')
     const overtaken = type === 'purge' ? this.#purged : this.#stale
-    overtaken.set(path, this.runs)
+    overtaken.set(path, runs)
   }
 
   async #visit (path: string): Promise<void> {
