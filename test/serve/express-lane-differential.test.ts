@@ -19,7 +19,7 @@ interface Script {
 }
 
 const SEED = Number(process.env.EXPRESS_LANE_SEED ?? 20261120)
-const SEQUENCES = 700
+const SEQUENCES = 1500
 const AT_ONCE = 20
 const WORDS = 'the quick brown fox jumps over the lazy dog '
 const PATHS = ['/page', '/small', '/large', '/list/a', '/list/b%20c', '/gone', '/moved', '/tagged', '/plain', '/empty']
