@@ -200,6 +200,30 @@ t.test('closing: idle connections go at once, requests are refused as Fastify do
   await closed
 })
 
+t.test('closing amid traffic cuts no answer and does not hang', async (t) => {
+  const site = await lane(t)
+  const connections = Array.from({ length: 20 }, () => open(t, site.port))
+  for (const { socket } of connections) {
+    const ask = (): void => { if (socket.writable) socket.write(get('/page').repeat(3)) }
+    socket.on('connect', ask)
+    socket.on('data', ask)
+  }
+  await until(() => site.hits() > 500)
+  await site.app.close()
+  await until(() => connections.every(({ socket }) => socket.closed))
+  let answers = 0
+  for (const { received } of connections) {
+    const [, ...all] = received().split('HTTP/1.1 ')
+    answers += all.length
+    for (const answer of all) {
+      const body = answer.slice(answer.indexOf('\r\n\r\n') + 4)
+      const isWhole = answer.startsWith('200') ? body === PAGE : answer.startsWith('503') && body.endsWith('}')
+      if (!isWhole) t.fail(`cut: ${answer.slice(-200)}`)
+    }
+  }
+  t.ok(answers > 500, `${answers} answers, all of them whole`)
+})
+
 t.test('with maxRequestsPerSocket Node counts, and the default lane answers', async (t) => {
   const site = await lane(t, {}, { maxRequestsPerSocket: 2 })
   const answers = await site.ask(get('/page'), get('/page'), get('/page')).catch(() => [])
