@@ -69,6 +69,7 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
     // What else it must be able to do, ioredis and iovalkey can.
     client: redis.client as unknown as RedisLinkOptions['client'],
     commandTimeout,
+    home: `{${prefix}}:clock`,
     onTrouble: err => { log.warn({ err }, 'Redis refuses to tell of orders: they are looked up at every heartbeat') }
   })
   const coordinator: RedisCoordinator = new RedisCoordinator({

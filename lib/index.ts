@@ -55,7 +55,10 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     isBuild,
     hasPages: () => cache.buildId !== '',
     onMarkTrouble: reportMarks,
-    onConnected: () => { seeder.run() }
+    onConnected: () => {
+      cache.doubtAll()
+      seeder.run()
+    }
   })
   const { coordinator } = cluster
   // From here on there is one clock: that of all instances.

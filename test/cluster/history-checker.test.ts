@@ -183,6 +183,7 @@ t.test('an error though there is a page', async t => {
 t.test('an age that can\'t be', async t => {
   t.same(rules(h => { h.reads.push(read('r2', 9000, { age: -1 })) }), ['age'], 'negative')
   t.same(rules(h => { h.reads.push(read('r2', 9000, { age: 1 })) }), ['age'], 'counted from when it was loaded')
+  t.same(rules(h => { h.reads.push(read('r2', 9000, { age: 1 })); h.pauses.push({ life: 1, from: 5110, until: 7000 }) }), [], 'who rendered it did not run')
   t.same(rules(h => { h.reads.push(read('r2', 9000, { age: 30 })) }), ['age'], 'too old')
   t.same(rules(h => { h.reads.push(read('r2', 9000, { age: null })) }), ['age'], 'none')
   t.same(rules(h => { h.settings.windows = () => ({ ttl: 2, staleWhileRevalidate: 1, staleIfError: 3 }); h.settled = [] }), ['age'], 'served for longer than it may be')

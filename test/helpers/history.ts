@@ -205,7 +205,8 @@ class Checker {
     const most = ttl + staleWhileRevalidate + (isForError ? staleIfError : 0)
     const slack = this.#slack(render.from, read.until)
     // Who answers may have looked at the clock as late as the answer came, and the render may have been over as soon as it began.
-    const least = (read.from - this.#endOf(render) - slack) / 1000
+    // One that did not run when it was over stored it when it ran again.
+    const least = (read.from - this.#endOf(render) - this.#frozen(render.life, render.from, read.from) - slack) / 1000
     const longest = (read.until - render.from + slack) / 1000
     if (least > most) this.#violated('age', read, `is ${least.toFixed(1)} s old and may be served for ${most} s`)
     const { age } = read
