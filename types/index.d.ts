@@ -110,7 +110,7 @@ export interface IsrOptions {
   cdn?: { cacheControl?: boolean }
   /**
    * Answers plain hits (GET and HEAD, no query, no body, keep-alive) before
-   * Fastify, at about two thirds of what node:http itself costs. **No hook
+   * Fastify, at about 0.7 of what node:http itself costs. **No hook
    * runs for them and nothing is logged.** Refused at `ready`, with the
    * reasons, if that would change an answer: hooks, a `bypass` function,
    * `vary`, constraints, `rewriteUrl`, http2, `serverFactory`.
