@@ -11,8 +11,8 @@ export interface Decorations {
   isr: Isr
   registry: Registry
   log: FastifyBaseLogger
-  /** A GET route was declared; null for one that is no prerender route. */
-  onRoute (declared: DeclaredRoute, route: PageRoute | null): void
+  /** A route was declared; `route` is null unless it is a prerender route. */
+  onRoute (instance: FastifyInstance, declared: DeclaredRoute, route: PageRoute | null): void
 }
 
 /** What an app sees of the plugin, in whichever thread it runs. */
@@ -39,7 +39,7 @@ export function decorate ({ app, isr, registry, log, onRoute }: Decorations): vo
   app.addHook('onRoute', function (routeOptions) {
     const declared = routeOptions as DeclaredRoute
     const route = registry.add(this, declared)
-    if ([declared.method].flat().includes('GET')) onRoute(declared, route)
     attachRevalidate(declared, isr.revalidate, log)
+    onRoute(this, declared, route)
   })
 }

@@ -23,6 +23,7 @@ import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { ExpressSetup } from './pages/express-setup.js'
 import { makeGate } from './pages/gate.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
@@ -97,6 +98,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     warn: message => { log.warn(message) }
   })
   const matcher = new Matcher(app)
+  const express = new ExpressSetup({ root: rootOf(app), settings, registry, cache, pages, isDisconnected: () => coordinator.isDisconnected, log })
   const known = new KnownPages(cache, registry)
   const served = new ServedBuild({ settings, cache, known, log })
   const follower = new BuildFollower({
@@ -136,14 +138,23 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     data: options => dataHook(data, options),
     inspect: async url => await inspector.inspect(url),
     entries: async options => await inspector.entries(options),
-    stats: () => ({ ...inspector.stats(), redis: cluster.stats() }),
+    stats: () => ({ ...inspector.stats(), redis: cluster.stats(), expressLane: express.counts }),
     health: () => cluster.health(),
     routes: () => inspector.routes()
   }
   server[kHandle] = isr
   const answers = new Answers({ app, isr, data, order: (kind, key) => orders.orderData(kind, key) })
 
-  decorate({ app, isr, registry, log, onRoute: (declared, route) => { matcher.add(declared, route) } })
+  decorate({
+    app,
+    isr,
+    registry,
+    log,
+    onRoute (instance, declared, route) {
+      if ([declared.method].flat().includes('GET')) matcher.add(declared, route)
+      express.note(instance, declared)
+    }
+  })
   if (settings.revalidateEndpoint !== null) addEndpoint(app, isr, { ...settings.revalidateEndpoint, clock: settings.clock })
   if (settings.sitemap) addSitemapRoute(app, settings.dir)
 
@@ -172,10 +183,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       }
       await coordinator.start(cache)
     }
+    await express.open()
     if (settings.enabled && !isBuild) renderer.start()
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })
+  if (settings.expressLane !== null) app.addHook('onListen', async () => { express.openMore() })
   app.addHook('preClose', async () => {
     isClosing = true
     clearInterval(heartbeat)

@@ -37,6 +37,17 @@ export function markDataHook<T extends object> (hook: T): T {
   return Object.assign(hook, { [kDataHook]: true })
 }
 
+const kOwnHook = Symbol('fastify-isr.own')
+
+/** A hook of this plugin's own. */
+export function markOwnHook<T extends object> (hook: T): T {
+  return Object.assign(hook, { [kOwnHook]: true })
+}
+
+export function isOwnHook (hook: object): boolean {
+  return kOwnHook in hook
+}
+
 const kBlock = Symbol('fastify-isr.block')
 type Block = { [kBlock]?: boolean | RoutePolicy }
 

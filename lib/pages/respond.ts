@@ -59,14 +59,18 @@ function blockOf (held: Held<PageView>, variant: Variant, status: string, settin
   const age = ageOf(held, settings.clock())
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
-  const headers = {
+  variant.block = { age, status, headers: pageHeaders(held, variant, age, status, settings) }
+  return variant.block
+}
+
+/** All headers of an answer that are the plugin's, in their order. `status` is the Cache-Status without the cache's name. */
+export function pageHeaders (held: Held<PageView>, variant: Variant, age: number, status: string, settings: Settings): Record<string, string> {
+  return {
     ...variant.headers,
     age: String(age),
     ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}),
     ...(settings.cdn.cacheControl && held.view.isShareable ? { 'cdn-cache-control': cdnCacheControl(held, age) } : {})
   }
-  variant.block = { age, status, headers }
-  return variant.block
 }
 
 /** Header values have no infinity; RFC 9111 section 1.2.2 suggests some large number, and a year is the custom. */
@@ -91,7 +95,7 @@ function seconds (ms: number): number {
 /** Describes the body, which a 304 has not (RFC 9110 section 15.4.5). */
 const OF_THE_BODY = new Set(['content-type', 'content-length', 'content-encoding', 'content-language'])
 
-function notModified (headers: Readonly<Record<string, string>>): Record<string, string> {
+export function notModified (headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name)))
 }
 

@@ -4,6 +4,7 @@ import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
 import { parseHttpDate } from './conditional.js'
+import type { Head } from './head.js'
 import { isOwned, mayBeStored, metaOf, type PageMeta } from './page.js'
 import type { PageRoute, Registry } from './registry.js'
 import { isAutomatic } from './tags.js'
@@ -16,6 +17,8 @@ export interface Variant {
   readonly body: Buffer
   /** The headers of the last answer: those of the next one, until a second has passed. */
   block: Block | null
+  /** The same as bytes, once they were wanted. */
+  head: Head | null
 }
 
 /** All headers of an answer, with those that change by the second. */
@@ -45,6 +48,8 @@ export interface PageView {
   readonly initialAge: number
   /** When a visitor got it last, or it came to be: a number that grows with each use of any page. */
   lastUse: number
+  /** Methods that the router has been seen to bring here; see express-lane.ts. */
+  proven: number
 }
 
 let uses = 0
@@ -82,6 +87,7 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
   }
   const variants = new Map<string, Variant>(entry.bodies.map(body => [body.encoding, {
     block: null,
+    head: null,
     encoding: body.encoding,
     etag: etagOf(entry, meta, body.encoding),
     body: body.bytes,
@@ -103,7 +109,8 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     isShareable: !/\b(?:private|no-store|no-cache)\b/i.test(cacheControl),
     lastModified,
     initialAge: meta.age,
-    lastUse: ++uses
+    lastUse: ++uses,
+    proven: 0
   }
 }
 

@@ -41,6 +41,7 @@ export function renderForMain (app: FastifyInstance, settings: Settings, log: Fa
       memory: { entries: 0, bytes: 0, maxBytes: 0, evictions: 0 },
       disk: null,
       redis: null,
+      expressLane: null,
       buildId: null
     }),
     health: () => ({ redis: 'off', epoch: null, lag: 0 }),
