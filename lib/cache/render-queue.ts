@@ -15,7 +15,7 @@ interface Waiter {
 export interface Gate {
   /** It is late with what it has to do already. */
   isBehind (): boolean
-  /** Milliseconds after which a render begins all the same: pages must not grow old without end. */
+  /** Milliseconds after which one render begins all the same: pages must not grow old without end. */
   readonly mostPause: number
 }
 
@@ -35,6 +35,8 @@ export class RenderQueue {
   #running = 0
   #turn: NodeJS.Immediate | null = null
   #pause: NodeJS.Timeout | null = null
+  /** When a background render has begun last (milliseconds). */
+  #lastStart = 0
   #closed = false
   #idle: (() => void)[] = []
 
@@ -61,9 +63,8 @@ export class RenderQueue {
     if (this.#closed) return Promise.reject(new Closing(key))
     // Such a signal tells nobody any more.
     if (signal.aborted) return Promise.reject(signal.reason as Error)
-    const isNext = priority === 'visitor' ? this.#waiting.visitor.length === 0 : this.#gate === null && this.queued === 0
-    if (this.#running < this.#concurrency && isNext) return Promise.resolve(this.#take())
-    if (this.queued >= this.#maxQueue && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
+    if (this.#running < this.#concurrency && this.#isNext(priority)) return Promise.resolve(this.#take(priority))
+    if (this.queued >= Math.max(this.#maxQueue, this.#concurrency - this.#running) && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         key,
@@ -71,7 +72,7 @@ export class RenderQueue {
         since: performance.now(),
         start: () => {
           signal.removeEventListener('abort', onAbort)
-          resolve(this.#take())
+          resolve(this.#take(waiter.priority))
         },
         fail: (error) => {
           signal.removeEventListener('abort', onAbort)
@@ -127,10 +128,21 @@ export class RenderQueue {
     }
   }
 
+  /** Whether it may begin without waiting for anything but a slot. */
+  #isNext (priority: Priority): boolean {
+    if (priority === 'visitor') return this.#waiting.visitor.length === 0
+    if (this.queued > 0) return false
+    return this.#gate === null || (this.#turn === null && !this.#gate.isBehind())
+  }
+
   /** What waits in the background gets its turn when everybody else had theirs. */
   #nextTurn (): void {
-    if (this.#gate === null || this.#turn !== null || this.#pause !== null || this.#closed) return
-    if (this.#running >= this.#concurrency || this.#waiting.background.length === 0) return
+    if (this.#pause !== null || this.#running >= this.#concurrency || this.#waiting.background.length === 0) return
+    this.#setTurn()
+  }
+
+  #setTurn (): void {
+    if (this.#gate === null || this.#turn !== null || this.#closed) return
     this.#turn = setImmediate(() => {
       this.#turn = null
       this.#startOne()
@@ -139,8 +151,8 @@ export class RenderQueue {
 
   #startOne (): void {
     const [waiter] = this.#waiting.background
-    if (this.#gate === null || waiter === undefined || this.#running >= this.#concurrency) return
-    if (this.#gate.isBehind() && performance.now() - waiter.since < this.#gate.mostPause) {
+    if (this.#gate === null || waiter === undefined || this.#pause !== null || this.#running >= this.#concurrency) return
+    if (this.#gate.isBehind() && performance.now() - Math.max(waiter.since, this.#lastStart) < this.#gate.mostPause) {
       this.#pause = setTimeout(() => {
         this.#pause = null
         this.#startOne()
@@ -149,7 +161,6 @@ export class RenderQueue {
     }
     this.#waiting.background.shift()
     waiter.start()
-    this.#nextTurn()
   }
 
   /** A full queue gives up its newest background render for a visitor. */
@@ -160,8 +171,12 @@ export class RenderQueue {
     return victim !== undefined
   }
 
-  #take (): () => void {
+  #take (priority: Priority): () => void {
     this.#running++
+    if (priority === 'background') {
+      this.#lastStart = performance.now()
+      this.#setTurn()
+    }
     let isHeld = true
     return () => {
       if (!isHeld) return

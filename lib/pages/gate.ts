@@ -8,7 +8,7 @@ const MOST_UTILIZATION = 0.9
 const LEAST_PERIOD = 10
 const LONGEST_PERIOD = 1000
 /** Milliseconds; and never longer than half of what a render may take. */
-const MOST_PAUSE = 5000
+const MOST_PAUSE = 1000
 
 /** Holds back renders that nobody waits for while this thread is late with its answers. `@fastify/under-pressure` is asked, if it is there. */
 export function makeGate (app: FastifyInstance, renderer: { readonly isElsewhere: boolean }, timeout: number, utilization = clock.eventLoopUtilization): Gate {
@@ -17,7 +17,8 @@ export function makeGate (app: FastifyInstance, renderer: { readonly isElsewhere
   return {
     mostPause: Math.min(MOST_PAUSE, timeout / 2),
     isBehind () {
-      if (renderer.isElsewhere) return false
+      // Without a visitor, as in tests and scripts, there is nobody to hold anything back for.
+      if (renderer.isElsewhere || !app.server.listening) return false
       const now = utilization()
       const since = utilization(now, last)
       const period = since.idle + since.active

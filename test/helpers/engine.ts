@@ -1,4 +1,4 @@
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Cache, type CacheOptions } from '../../lib/cache/cache.js'
 import { DiskTier, type DiskTierOptions } from '../../lib/cache/disk-tier.js'
 import type { Entry } from '../../lib/cache/entry.js'
@@ -43,8 +43,7 @@ export async function until (isTrue: () => boolean, what = 'what the test waits 
   const startedAt = Date.now()
   while (!isTrue()) {
     if (Date.now() - startedAt > 5000) throw new Error(`${what} did not happen`)
-    // Not every turn of the event loop: one that is never idle puts background renders off.
-    await sleep(1)
+    await turn()
   }
 }
 

@@ -27,7 +27,8 @@ export async function startWorkers (t: { teardown (fn: () => unknown): void }, o
   t.teardown(() => root.close())
   let app: FastifyInstance = root
   await root.register(async (instance) => {
-    await workersApp(instance, { isr: { clock: clock.read, ...options } })
+    // A busy machine may take long to load an app.
+    await workersApp(instance, { isr: { clock: clock.read, ...options, render: { timeout: 60_000, ...options.render } } })
     app = instance
   })
   await root.ready()

@@ -4,7 +4,8 @@ import { startWorkers } from '../helpers/workers.js'
 
 for (const [page, code] of [['/exit', 'FST_ISR_ERR_WORKER_DIED'], ['/uncaught', 'FST_ISR_ERR_WORKER_DIED']] as const) {
   t.test(`${page}: the end of a worker costs that render`, async (t) => {
-    const { get, warnings } = await startWorkers(t)
+    const { get, warm, warnings } = await startWorkers(t)
+    await warm()
     const answer = await get(page)
     t.equal(answer.statusCode, 500)
     t.equal(answer.json<{ code: string }>().code, code)
@@ -23,7 +24,7 @@ t.test('what was rendered beside it is rendered again', async (t) => {
 })
 
 t.test('a page that computes for ever costs that render', async (t) => {
-  const { get, warm } = await startWorkers(t, { render: { timeout: 4000 } })
+  const { get, warm } = await startWorkers(t, { render: { timeout: 12_000 } })
   await warm()
   const [slow, hang] = await Promise.all([get('/slow/100'), get('/hang')])
   t.equal(slow.body, 'worker', 'the one beside it is rendered again, in time')

@@ -85,7 +85,7 @@ t.test('a route that the module does not declare is rendered here', async (t) =>
   const logger = { level: 'info', stream: { write: (line: string) => { logs.push(JSON.parse(line) as Line) } } }
   const app: FastifyInstance = Fastify({ logger })
   t.teardown(() => app.close())
-  await app.register(isr, { disk: false, render: { workers: 1, app: appFile('workers-app.js') } })
+  await app.register(isr, { disk: false, render: { workers: 1, app: appFile('workers-app.js'), timeout: 60_000 } })
   app.get('/only-here', { config: { prerender: true } }, async () => 'here')
   app.get('/where', { config: { prerender: true } }, async () => 'here')
   t.equal((await app.inject('/only-here')).body, 'here')
@@ -131,7 +131,7 @@ t.test('a process that does not close its app can end', async (t) => {
       import Fastify from ${JSON.stringify(import.meta.resolve('fastify'))}
       import plugin from ${JSON.stringify(new URL('../helpers/workers-app.js', import.meta.url).href)}
       const app = Fastify()
-      await app.register(plugin)
+      await app.register(plugin, { isr: { render: { timeout: 60000 } } })
       console.log((await app.inject('/where')).body)`
   })
   const { code, stdout } = await runCommand(process.execPath, [path.join(dir, 'main.mjs')], dir)
