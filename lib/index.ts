@@ -23,6 +23,7 @@ import { Orders } from './ops/orders.js'
 import { refresh } from './ops/refresh.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { findDirectRoutes } from './pages/direct.js'
 import { ExpressSetup } from './pages/express-setup.js'
 import { makeGate } from './pages/gate.js'
 import { isPageKey, KnownPages } from './pages/known.js'
@@ -184,6 +185,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       await coordinator.start(cache)
     }
     await express.open()
+    findDirectRoutes(rootOf(app), registry)
     if (settings.enabled && !isBuild) renderer.start()
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
