@@ -23,6 +23,7 @@ import { refresh } from './ops/refresh.js'
 import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { findDirectRoutes } from './pages/direct.js'
 import { ExpressSetup } from './pages/express-setup.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
@@ -189,6 +190,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       await coordinator.start(cache)
     }
     await express.open()
+    findDirectRoutes(rootOf(app), registry)
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })

@@ -23,6 +23,8 @@ export class Seeder {
   #pages: readonly ManifestPage[] = []
   #buildId = ''
   #running: Promise<void> | null = null
+  /** Since the last run began. */
+  #isAsked = false
 
   constructor (options: SeederOptions) {
     this.#options = options
@@ -30,20 +32,29 @@ export class Seeder {
 
   /** Pages that are new on disk. */
   add (buildId: string, pages: readonly ManifestPage[]): void {
+    // Those of the same build that are not there yet come as well.
+    const keys = new Set(pages.map(({ key }) => key))
+    const waiting = buildId === this.#buildId ? this.#pages.filter(({ key }) => !keys.has(key)) : []
     this.#buildId = buildId
-    this.#pages = pages
+    this.#pages = [...pages, ...waiting]
     this.run()
   }
 
   /** Once more, if it could not be done before. */
   run (): void {
-    if (this.#pages.length === 0 || this.#running !== null) return
-    const buildId = this.#buildId
-    this.#running = this.#run(buildId, this.#pages).finally(() => { this.#running = null })
+    this.#isAsked = true
+    this.#running ??= this.#runAll().finally(() => { this.#running = null })
   }
 
   async close (): Promise<void> {
     await this.#running
+  }
+
+  async #runAll (): Promise<void> {
+    while (this.#isAsked && this.#pages.length > 0) {
+      this.#isAsked = false
+      await this.#run(this.#buildId, this.#pages)
+    }
   }
 
   async #run (buildId: string, pages: readonly ManifestPage[]): Promise<void> {

@@ -127,9 +127,12 @@ export class RedisCoordinator implements Coordinator {
   async order (orders: readonly Order[]): Promise<Ordered> {
     // Applied before anything is awaited: from here on no older page is served.
     this.#deliverLocally(orders)
+    const [seen, incarnation] = [this.#seen, this.#incarnation]
     const epoch = await this.#give(orders)
     if (epoch === null) {
       this.#queue.add(orders)
+      // Others may have rendered in the meantime, without knowing of it.
+      if (this.#seen !== seen || this.#incarnation !== incarnation) this.#deliverLocally(orders)
       return { epoch: null, degraded: true }
     }
     return { epoch, degraded: false }
@@ -214,7 +217,11 @@ export class RedisCoordinator implements Coordinator {
       const epoch = await this.#marks.order(incarnation, id, orders)
       if (epoch === null) return 'incarnation'
       this.#isRefused = false
-      if (this.#incarnation === incarnation) this.#advance(epoch, id, orders.map(order => ({ ...order, epoch, incarnation })))
+      // Given to a life of Redis that is over by now, and may be forgotten.
+      if (this.#incarnation !== incarnation) return 'incarnation'
+      // First: what waits counts as newer than all that Redis has counted.
+      this.#queue.remove(orders)
+      this.#advance(epoch, id, orders.map(order => ({ ...order, epoch, incarnation })))
       return epoch
     } catch (error) {
       // As long as nobody can be asked, that was said already.
@@ -234,7 +241,8 @@ export class RedisCoordinator implements Coordinator {
 
   #hear (channel: string, text: string): void {
     if (channel === this.#ownChannel) {
-      this.#heard = Math.max(this.#heard, Number(text) || 0)
+      const beat = Number(text)
+      if (beat > this.#heard && beat <= this.#beats) this.#heard = beat
       this.#unheard = this.#unheard.filter(({ beat }) => beat > this.#heard)
       return
     }
@@ -378,11 +386,11 @@ export class RedisCoordinator implements Coordinator {
 
   /** Orders that were given while nobody could be asked. */
   async #deliverQueued (): Promise<void> {
+    if (this.#options.isReadOnly === true) return
     for (let orders = this.#queue.peek(BATCH); orders.length > 0; orders = this.#queue.peek(BATCH)) {
       const given = await this.#tryToGive(orders)
       // The next heartbeat goes on.
       if (given === null || given === 'incarnation') return
-      this.#queue.remove(orders)
     }
   }
 

@@ -99,6 +99,6 @@ function hooksThatRun (root: FastifyInstance, fastify: FastifyState, noted: read
 }
 
 /** The HEAD routes that Fastify adds leave the body out with a hook. */
-function isOfFastify (hook: Hook): boolean {
+export function isOfFastify (hook: Hook): boolean {
   return hook.name === 'headRouteOnSendHandler'
 }

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Held } from '../cache/source.js'
 import type { Settings } from '../options.js'
-import { ageOf, hitStatus, notModified, pageHeaders } from './respond.js'
+import { ageOf, hitStatus, notModified, pageHeaders, withYielding } from './respond.js'
 import type { PageView, Variant } from './view.js'
 
 /**
@@ -64,14 +64,6 @@ function makeHead (held: Held<PageView>, variant: Variant, now: number, isDiscon
     whole: null,
     isAsked: false
   }
-}
-
-/** Headers that a live one would replace come first, as on a reply that has none. */
-function withYielding (view: PageView, headers: Readonly<Record<string, string>>): Record<string, string> {
-  const all: Record<string, string> = {}
-  // As Fastify's `hasHeader` sees it.
-  for (const [name, value] of view.yielding) if (all[name] === undefined) all[name] = value
-  return Object.assign(all, headers)
 }
 
 /** How long the whole seconds since the render, and until the page is stale, stay the same. */

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Held } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { isNotModified } from './conditional.js'
+import { isBare, sendDirectly } from './direct.js'
 import { negotiate } from './negotiate.js'
 import { NOT_STORED } from './page.js'
 import type { Headers, Rendered } from './render.js'
@@ -47,9 +48,14 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   const variant = encoding === null ? undefined : view.variants.get(encoding)
   if (variant === undefined) return sendNotAcceptable(reply, status, settings)
 
-  for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
-  const { headers } = blockOf(held, variant, status, settings)
+  const block = blockOf(held, variant, status, settings)
   const isConditional = view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)
+  if (view.route.isDirect && isBare(reply)) {
+    const isHead = request.raw.method === 'HEAD'
+    return isConditional ? sendDirectly(reply, 304, null, block.notModified) : sendDirectly(reply, view.status, isHead ? null : variant.body, block.lines)
+  }
+  const { headers } = block
+  for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
   if (isConditional) return send(reply, 304, undefined, notModified(headers))
   send(reply, view.status, variant.body, headers)
 }
@@ -59,8 +65,18 @@ function blockOf (held: Held<PageView>, variant: Variant, status: string, settin
   const age = ageOf(held, settings.clock())
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
-  variant.block = { age, status, headers: pageHeaders(held, variant, age, status, settings) }
+  const headers = pageHeaders(held, variant, age, status, settings)
+  const lines = (headers: Readonly<Record<string, string>>): string[] => Object.entries(withYielding(held.view, headers)).flat()
+  variant.block = { age, status, headers, lines: lines(headers), notModified: lines(notModified(headers)) }
   return variant.block
+}
+
+/** Headers that a live one would replace come first, as on a reply that has none. */
+export function withYielding (view: PageView, headers: Readonly<Record<string, string>>): Record<string, string> {
+  const all: Record<string, string> = {}
+  // As Fastify's `hasHeader` sees it.
+  for (const [name, value] of view.yielding) if (all[name] === undefined) all[name] = value
+  return Object.assign(all, headers)
 }
 
 /** All headers of an answer that are the plugin's, in their order. `status` is the Cache-Status without the cache's name. */

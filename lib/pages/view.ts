@@ -26,6 +26,9 @@ export interface Block {
   readonly age: number
   readonly status: string
   readonly headers: Readonly<Record<string, string>>
+  /** The same for a reply that has no headers yet: name, value, name, value. */
+  readonly lines: string[]
+  readonly notModified: string[]
 }
 
 /** A page as it is served: prepared when it enters memory. */
