@@ -6,7 +6,7 @@ import { FOREIGN } from './idle.js'
 import { findWrk, startAutocannon } from './load.js'
 import { parseOptions, SUITES, UsageError, type Options, type SuiteName } from './options.js'
 import { describeMachine, formatMachine, formatTable } from './report.js'
-import type { Context, Suite, SuiteResult } from './suite.js'
+import { emptyResult, type Context, type Suite, type SuiteResult } from './suite.js'
 import { encodings } from './suites/encodings.js'
 import { hit, quick } from './suites/hit.js'
 import { build, scale, workers } from './suites/modules.js'
@@ -34,7 +34,8 @@ function readOptions (): Options {
 function formatResult ({ suite, tables, texts, missing }: SuiteResult): string {
   return [
     `## ${suite}`,
-    ...tables.map(({ title, reference, rows }) => `${title}; × is to ${reference}\n\n${formatTable(rows, 'ref')}`),
+    ...tables.map(({ title, reference, rows }) =>
+      `${title}${rows.some(({ ratios }) => ratios !== null) ? `; × is to ${reference}` : ''}\n\n${formatTable(rows, 'ref')}`),
     ...texts,
     ...missing.map(({ name, reason }) => `${name} is left out: ${reason}`)
   ].join('\n\n')
@@ -45,6 +46,17 @@ function notes (context: Context): string {
   const noise = `noisy: rounds in which other work took more than ${FOREIGN * 100} % of the machine`
   const versions = [...context.versions].map(([name, version]) => `${name} ${version}`).join(', ')
   return [formatMachine(describeMachine()), `${pinned}, niceness ${niceness()}; ${noise}`, versions].join('\n')
+}
+
+/** The others go on when one fails; the process then ends with 1. */
+async function runSuite (name: SuiteName, context: Context): Promise<SuiteResult> {
+  try {
+    return await RUN[name](context)
+  } catch (error) {
+    console.error(error)
+    process.exitCode = 1
+    return { ...emptyResult(name), missing: [{ name, reason: `failed: ${String(error)}` }] }
+  }
 }
 
 const options = readOptions()
@@ -66,7 +78,7 @@ const results: SuiteResult[] = []
 
 try {
   for (const name of options.suites) {
-    const result = await RUN[name](context)
+    const result = await runSuite(name, context)
     results.push(result)
     if (!options.json) console.log(`\n${formatResult(result)}`)
   }

@@ -25,7 +25,8 @@ export function visited ({ pages }: Pick<Setting, 'pages'>): string[] {
 
 async function open (dir: string, { kilobytes, pages }: Setting): Promise<FastifyInstance> {
   const products = productsOf(kilobytes)
-  const app = fastify()
+  // Versions that read the whole manifest before they are ready take long for a million pages.
+  const app = fastify({ pluginTimeout: 0 })
   await app.register(isr, { dir, prewarm: false })
   app.get('/articles/:id', {
     config: { prerender: pages === 0 ? { onDemand: false } : { paths: visited({ pages }) } }

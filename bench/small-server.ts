@@ -13,30 +13,41 @@ export interface Rebuilt {
   milliseconds: number
 }
 
-async function createApp (dir: string): Promise<FastifyInstance> {
-  const app = fastify()
-  await app.register(example, { dir, enabled: true })
-  await app.ready()
-  return app
+interface Example {
+  app: FastifyInstance
+  isr: FastifyInstance['isr']
 }
 
-async function build (app: FastifyInstance): Promise<Rebuilt> {
+async function createExample (dir: string): Promise<Example> {
+  const app = fastify()
+  const inner: FastifyInstance[] = []
+  await app.register(async scope => {
+    await example(scope, { dir, enabled: true })
+    inner.push(scope)
+  })
+  await app.ready()
+  const [scope] = inner
+  if (scope === undefined) throw new Error('the example was not registered')
+  return { app, isr: scope.isr }
+}
+
+async function build ({ isr }: Example): Promise<Rebuilt> {
   const startedAt = performance.now()
-  const report = await app.isr.prerender({ force: true })
+  const report = await isr.prerender({ force: true })
   if (!report.ok) throw new Error('the example could not be built')
   return { pages: report.pages.length, milliseconds: performance.now() - startedAt }
 }
 
 const dir = await mkdtemp(join(tmpdir(), 'fastify-isr-bench-'))
-const builder = await createApp(dir)
+const builder = await createExample(dir)
 await build(builder)
-await builder.close()
+await builder.app.close()
 
-const app = await createApp(dir)
-await app.listen({ host: '127.0.0.1', port: 0 })
-process.on('message', async () => { process.send?.(await build(app)) })
+const served = await createExample(dir)
+await served.app.listen({ host: '127.0.0.1', port: 0 })
+process.on('message', async () => { process.send?.(await build(served)) })
 process.on('disconnect', async () => {
-  await app.close()
+  await served.app.close()
   await rm(dir, { recursive: true, force: true })
 })
-process.send?.({ port: (app.server.address() as AddressInfo).port } satisfies Listening)
+process.send?.({ port: (served.app.server.address() as AddressInfo).port } satisfies Listening)

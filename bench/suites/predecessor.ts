@@ -3,9 +3,9 @@ import { measureAllocation, METHOD, type Allocation } from '../heap.js'
 import { align } from '../report.js'
 import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
 
-const CANDIDATES = ['plain', 'memory-hit', 'disk-hit', 'eta', 'parse']
+const CANDIDATES = ['plain', 'memory-hit', 'express-hit', 'disk-hit', 'eta', 'parse']
 const COSTLY = ['costly', 'costly-hit']
-const ALLOCATING = ['memory-hit', 'disk-hit', 'plain', 'uncached', 'eta', 'parse']
+const ALLOCATING = ['memory-hit', 'express-hit', 'disk-hit', 'plain', 'uncached', 'eta', 'parse']
 
 function format (allocations: Allocation[]): string {
   const bytes = (value: number): string => Math.round(value).toLocaleString('en')

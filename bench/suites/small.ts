@@ -28,7 +28,10 @@ async function start (): Promise<{ child: ChildProcess, running: RunningCandidat
     env: { ...process.env, NODE_ENV: 'production' }
   })
   if (child.pid !== undefined) limit?.add(child.pid)
-  const { port } = await reply<Listening>(child)
+  const { port } = await reply<Listening>(child).catch((error: unknown) => {
+    limit?.remove()
+    throw error
+  })
   const running = {
     name: 'example',
     title: 'the example app',
