@@ -26,6 +26,7 @@ export const SETTING: Setting = { kilobytes: KILOBYTES, pages: 1 }
 
 /** A program doesn't say when it listens, and one that can't be reached is not waited for for ever. */
 const FETCH_TIMEOUT = 10_000
+const CLOSE_TIMEOUT = 10_000
 
 export async function startCandidate (name: string, setting = SETTING, tools?: Partial<PeerTools>, flags: string[] = []): Promise<RunningCandidate> {
   const href = new URL(`./candidates/${name}.js`, import.meta.url).href
@@ -63,12 +64,18 @@ async function startApp (name: string, candidate: Candidate, href: string, setti
     setting,
     process: child,
     version: null,
-    async stop () {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.disconnect()
-      await once(child, 'exit')
-    }
+    stop: () => endChild(child)
   }
+}
+
+/** Servers end when their parent lets go of them; one that doesn't is killed. */
+export async function endChild (child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  const timer = setTimeout(() => { child.kill('SIGKILL') }, CLOSE_TIMEOUT)
+  if (child.connected) child.disconnect()
+  await exited
+  clearTimeout(timer)
 }
 
 /** Makes sure that what will be measured is what its name says. */

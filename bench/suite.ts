@@ -32,6 +32,8 @@ export interface SuiteResult {
   missing: Missing[]
   /** Of suites that judge themselves. */
   verdicts: Verdict[]
+  /** All that a suite of its own has printed. */
+  printed?: unknown
 }
 
 export interface Context {

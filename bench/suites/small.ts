@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { guides } from '../../example-app/guides.js'
@@ -10,7 +9,7 @@ import { measure } from '../measure.js'
 import { limitMemory } from '../memory-limit.js'
 import { peakMemory } from '../proc.js'
 import { summarise, type Measured } from '../report.js'
-import { SETTING, type RunningCandidate } from '../running.js'
+import { endChild, SETTING, type RunningCandidate } from '../running.js'
 import type { Listening } from '../server.js'
 import type { Rebuilt } from '../small-server.js'
 import { emptyResult, type Suite } from '../suite.js'
@@ -41,10 +40,7 @@ async function start (): Promise<{ child: ChildProcess, running: RunningCandidat
     process: child,
     version: null,
     async stop () {
-      if (child.exitCode === null && child.signalCode === null) {
-        child.disconnect()
-        await once(child, 'exit')
-      }
+      await endChild(child)
       limit?.remove()
     }
   }
