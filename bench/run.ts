@@ -59,6 +59,10 @@ async function runSuite (name: SuiteName, context: Context): Promise<SuiteResult
   }
 }
 
+// So that what has been started is ended: see `startProgram`.
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+
 const options = readOptions()
 prioritise(options.nice)
 const autocannon = startAutocannon()

@@ -35,7 +35,12 @@ export async function startProgram ({ command, args, port, version, env = {}, cw
   const exited = once(child, 'close').catch((error: unknown) => { errors += String(error) })
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null && child.pid !== undefined
 
+  // A runner that is interrupted leaves nobody behind.
+  const end = (): void => { child.kill('SIGTERM') }
+  process.once('exit', end)
+
   async function stop (): Promise<void> {
+    process.off('exit', end)
     if (isRunning()) {
       child.kill('SIGTERM')
       await Promise.race([exited, sleep(5000, undefined, { ref: false })])
