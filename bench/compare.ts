@@ -5,6 +5,9 @@ import type { Measured } from './report.js'
 import { rotate } from './rounds.js'
 import type { RunningCandidate } from './running.js'
 
+const WARM_REQUESTS = 20_000
+const WARM_TURNS = 6
+
 /** A candidate and what it is asked for. */
 export interface Contender {
   name: string
@@ -27,10 +30,19 @@ export function contend (candidate: RunningCandidate, request: Partial<Request> 
   }
 }
 
+/** Until the JIT has seen enough: on a busy machine a second alone may be a few hundred requests. */
+async function warm ({ candidate, request }: Contender, measuring: Measuring): Promise<void> {
+  const seconds = Math.min(1, measuring.seconds)
+  const warming = { ...measuring, seconds, patience: 0, tries: 1 }
+  let requests = 0
+  for (let turn = 0; turn < WARM_TURNS && requests < WARM_REQUESTS * seconds; turn++) {
+    requests += (await measure(candidate, warming, request)).requestsPerSecond * seconds
+  }
+}
+
 export async function compare (contenders: Contender[], { rounds, onRound, ...measuring }: Rounds): Promise<Measured[]> {
   const measured = contenders.map(({ name, title }): Measured => ({ name, title, rounds: [] }))
-  const warming = { ...measuring, seconds: Math.min(1, measuring.seconds), patience: 0, tries: 1 }
-  for (const { candidate, request } of contenders) await measure(candidate, warming, request)
+  for (const contender of contenders) await warm(contender, measuring)
   for (let round = 0; round < rounds; round++) {
     for (const index of rotate([...contenders.keys()], round)) {
       const contender = contenders[index]

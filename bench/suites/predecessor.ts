@@ -5,7 +5,7 @@ import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
 
 const CANDIDATES = ['plain', 'memory-hit', 'express-hit', 'disk-hit', 'eta', 'parse']
 const COSTLY = ['costly', 'costly-hit']
-const ALLOCATING = ['memory-hit', 'express-hit', 'disk-hit', 'plain', 'uncached', 'eta', 'parse']
+const ALLOCATING = ['raw', 'memory-hit', 'express-hit', 'disk-hit', 'plain', 'uncached', 'eta', 'parse']
 
 function format (allocations: Allocation[]): string {
   const bytes = (value: number): string => Math.round(value).toLocaleString('en')
