@@ -33,12 +33,12 @@ t.test('a page that computes for ever costs that render', async (t) => {
 })
 
 t.test('a page that takes more memory than a worker has costs that render', async (t) => {
-  const { get, warnings } = await startWorkers(t, { render: { workerMemory: 48, timeout: 60_000 } })
+  const { get, warnings } = await startWorkers(t, { render: { workerMemory: 128, timeout: 60_000 } })
   const answer = await get('/memory')
   t.equal(answer.json<{ code: string }>().code, 'FST_ISR_ERR_WORKER_DIED')
-  t.match(answer.json<{ message: string }>().message, /needed more than 48 MiB/)
+  t.match(answer.json<{ message: string }>().message, /needed more than 128 MiB/)
   t.equal((await get('/where')).body, 'worker')
-  t.ok(warnings().some(line => line.includes('48 MiB')))
+  t.ok(warnings().some(line => line.includes('128 MiB')))
 })
 
 t.test('a render that waits in vain ends at its time, and the worker stays', async (t) => {
