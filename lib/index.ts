@@ -88,8 +88,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const served = new ServedBuild({ settings, cache, known, log })
   const follower = new BuildFollower({
     dir: settings.dir,
-    onManifest: manifest => { served.adopt(manifest) },
-    onError: error => { report(error, {}, 'the manifest could not be read; what was served is served on') },
+    onHead: head => { served.expect(head) },
+    onBuild: async build => { await served.adopt(build) },
+    onError: (error) => {
+      served.forgo()
+      report(error, {}, 'the manifest could not be read; what was served is served on')
+    },
     inUse: () => served.buildId === null ? [] : [served.buildId]
   })
   const seeder = new Seeder({ cache, claim: cluster.claim, isClosing: () => isClosing })
@@ -162,12 +166,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       seeder.add(cache.buildId, pages)
       if (!settings.prewarm || !settings.enabled || isClosing) return
       const { buildId } = served
-      void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
+      void prewarm(cache, pages, { hottest: [], isOver: () => isClosing || served.buildId !== buildId })
     })
     const sharing = settings.redis !== null ? 'redis' : settings.tier !== null ? 'tier' : null
     if (isDiskOn) {
       await coordinator.start(cache)
-      await follower.check()
+      await follower.start()
       if (served.buildId === null) served.begin()
       if (sharing !== null && served.buildId === null && !isBuild) throw new SharedWithoutBuild(sharing)
       heartbeat = setInterval(() => {
@@ -189,13 +193,14 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     isClosing = true
     clearInterval(heartbeat)
     closing.abort()
+    await follower.close()
     await building?.catch(() => {})
     // Later plugins (databases) close before earlier ones: what renders must have ended by then.
     await cache.close()
   })
   app.addHook('onClose', async () => {
     clearInterval(heartbeat)
-    await seeder.close()
+    await Promise.all([seeder.close(), orders.close()])
     await served.close()
     await cluster.shared?.close()
     await coordinator.close()

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ManifestPage } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
 import type { Lease } from '../cluster/coordinator.js'
+import type { NewPages } from '../pages/prewarm.js'
 import type { Rendered } from '../pages/render.js'
 import type { PageView } from '../pages/view.js'
 
@@ -20,7 +20,7 @@ export interface SeederOptions {
 /** Puts the pages of a build where other instances find them: one instance does so for all, and nothing newer is replaced. */
 export class Seeder {
   readonly #options: SeederOptions
-  #pages: readonly ManifestPage[] = []
+  #pages: NewPages | null = null
   #buildId = ''
   #running: Promise<void> | null = null
 
@@ -29,7 +29,7 @@ export class Seeder {
   }
 
   /** Pages that are new on disk. */
-  add (buildId: string, pages: readonly ManifestPage[]): void {
+  add (buildId: string, pages: NewPages): void {
     this.#buildId = buildId
     this.#pages = pages
     this.run()
@@ -37,7 +37,7 @@ export class Seeder {
 
   /** Once more, if it could not be done before. */
   run (): void {
-    if (this.#pages.length === 0 || this.#running !== null) return
+    if (this.#pages === null || this.#running !== null) return
     const buildId = this.#buildId
     this.#running = this.#run(buildId, this.#pages).finally(() => { this.#running = null })
   }
@@ -46,25 +46,27 @@ export class Seeder {
     await this.#running
   }
 
-  async #run (buildId: string, pages: readonly ManifestPage[]): Promise<void> {
+  async #run (buildId: string, wanted: NewPages): Promise<void> {
     const { cache, claim } = this.#options
     const isOver = (): boolean => this.#options.isClosing() || !cache.isShared || this.#buildId !== buildId || cache.buildId !== buildId
     if (isOver()) return
+    const { pages, rows } = wanted
+    const size = rows?.size ?? pages.size
+    if (size === 0) return
     // Later builds may write over the same namespace.
-    const newest = pages.reduce((latest, { renderedAt }) => renderedAt > latest ? renderedAt : latest, '')
-    const lease = await claim(buildId, `seed:${pages.length}:${newest}`)
+    const lease = await claim(buildId, `seed:${size}:${new Date(pages.newest).toISOString()}`)
     if (lease === null) return
-    const left = pages.values()
+    let next = 0
     const work = async (): Promise<void> => {
-      for (const { key } of left) {
-        if (isOver()) return
-        await cache.seed(key)
+      while (next < size && !isOver()) {
+        const row = next++
+        await cache.seed(pages.key(rows?.get(row) ?? row))
         await nextTurn()
       }
     }
     await Promise.all(Array.from({ length: CONCURRENCY }, work))
     const isDone = !isOver()
     await lease.release(isDone ? { kind: 'done', forMs: SEEDED_FOR } : { kind: 'nothing' })
-    if (isDone && this.#pages === pages) this.#pages = []
+    if (isDone && this.#pages === wanted) this.#pages = null
   }
 }
