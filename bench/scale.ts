@@ -254,7 +254,7 @@ else {
     }
     if (built.length > 0) {
       console.log(table('A build of that many pages', {
-        'time': fixed('ms', 'ms', 0),
+        time: fixed('ms', 'ms', 0),
         'pages per second': ({ pages = 0, ms = 1 }) => String(Math.round(pages / ms * 1000)),
         'most memory while building': ({ peak = 0 }) => `${(peak / 2 ** 20).toFixed(0)} MiB`,
         'kept by the report, per page': each('heap')

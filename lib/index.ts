@@ -9,6 +9,7 @@ import { isBuildProcess } from './build/mode.js'
 import { Seeder } from './build/seed.js'
 import { ServedBuild } from './build/served-build.js'
 import { Cache } from './cache/cache.js'
+import type { Entry } from './cache/entry.js'
 import { RenderQueue } from './cache/render-queue.js'
 import { connect } from './connect.js'
 import { cached } from './data/cached.js'
@@ -23,6 +24,7 @@ import { refresh } from './ops/refresh.js'
 import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { HotPages } from './pages/hot-pages.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
 import { warnOfMissedRoutes } from './pages/missed-routes.js'
@@ -40,6 +42,8 @@ export type * from '../types/index.js'
 const kHandle = Symbol.for('fastify-isr')
 /** How often builds and marks of other processes are looked for (milliseconds). */
 const HEARTBEAT = 1000
+/** How often it is noted which pages are hot, in heartbeats. */
+const BEATS_PER_SAVE = 60
 
 async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<void> {
   const given = readOptions(options)
@@ -72,7 +76,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     clock: settings.clock,
     renderTimeout: render.timeout,
     // One engine, one memory: a key tells which of the two it is.
-    prepare: entry => (isPageKey(entry.key) ? prepareView(entry, registry, settings) : prepareDatum(entry)) as PageView,
+    prepare: entry => isPageKey(entry.key) ? preparePage(entry) : prepareDatum(entry) as unknown as PageView,
     onError: (key, error) => { report(error, { key }, 'a stored page could not be used; it is rendered again') }
   })
   const pages = new PageServer({ cache, context, isDisconnected: () => coordinator.isDisconnected })
@@ -106,6 +110,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     enabled: settings.enabled,
     order: async (kind, key) => await orders.orderData(kind, key)
   })
+  const hot = new HotPages({ dir: settings.dir, memory: cache.memory, isKept: isDiskOn && settings.prewarm && settings.disk.writeBack && !isBuild })
   let isReady = false
   let isClosing = false
   let building: Promise<BuildReport> | null = null
@@ -166,15 +171,18 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       seeder.add(cache.buildId, pages)
       if (!settings.prewarm || !settings.enabled || isClosing) return
       const { buildId } = served
-      void prewarm(cache, pages, { hottest: [], isOver: () => isClosing || served.buildId !== buildId })
+      void prewarm(cache, pages, { hottest: hot.hottest(), isOver: () => isClosing || served.buildId !== buildId })
     })
     const sharing = settings.redis !== null ? 'redis' : settings.tier !== null ? 'tier' : null
     if (isDiskOn) {
       await coordinator.start(cache)
+      if (settings.prewarm) await hot.load()
       await follower.start()
       if (served.buildId === null) served.begin()
       if (sharing !== null && served.buildId === null && !isBuild) throw new SharedWithoutBuild(sharing)
+      let beats = 0
       heartbeat = setInterval(() => {
+        if (++beats % BEATS_PER_SAVE === 0) void hot.save()
         void follower.check()
         void cluster.lookForOrders()
       }, HEARTBEAT)
@@ -193,7 +201,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     isClosing = true
     clearInterval(heartbeat)
     closing.abort()
-    await follower.close()
+    await Promise.all([follower.close(), hot.save()])
     await building?.catch(() => {})
     // Later plugins (databases) close before earlier ones: what renders must have ended by then.
     await cache.close()
@@ -205,6 +213,13 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     await cluster.shared?.close()
     await coordinator.close()
   })
+
+  function preparePage (entry: Entry): PageView {
+    const view = prepareView(entry, registry, settings)
+    // It takes the place of one that visitors have asked for.
+    view.uses = cache.memory.peek(entry.key)?.view.uses ?? 0
+    return view
+  }
 
   async function requireReady (name: string): Promise<void> {
     // Whoever awaited ready() may go on a moment before this plugin hears of it.

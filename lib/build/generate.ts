@@ -96,7 +96,10 @@ export async function build (context: BuildContext, options: BuildOptions): Prom
     dir: wanted.dir,
     generatedAt: result?.generatedAt ?? new Date().toISOString(),
     durationMs: Math.round(performance.now() - startedAt),
-    get pages () { return pages ??= rows.unpack() },
+    get pages () {
+      pages ??= rows.unpack()
+      return pages
+    },
     removed: result?.removed ?? [],
     sitemap: result?.sitemap ?? STOPPED,
     warnings,

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
-import type { EntryInfo, Inspection, Manifest, OrderResult, TargetItem } from '../../types/index.js'
+import type { EntryInfo, Inspection, OrderResult, TargetItem } from '../../types/index.js'
 import { removeExport } from '../build/export.js'
 import { readBuild, type Build } from '../build/manifest.js'
 import { decode } from '../cache/codec.js'

@@ -45,12 +45,15 @@ export interface PageView {
   readonly initialAge: number
   /** When a visitor got it last, or it came to be: a number that grows with each use of any page. */
   lastUse: number
+  /** How often, since somebody last counted. */
+  uses: number
 }
 
 let uses = 0
 
 export function noteUse (view: PageView): void {
   view.lastUse = ++uses
+  view.uses++
 }
 
 /** An invalidation can't reach browsers and CDNs: they ask each time. */
@@ -103,7 +106,8 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     isShareable: !/\b(?:private|no-store|no-cache)\b/i.test(cacheControl),
     lastModified,
     initialAge: meta.age,
-    lastUse: ++uses
+    lastUse: ++uses,
+    uses: 0
   }
 }
 
