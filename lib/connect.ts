@@ -12,6 +12,8 @@ import { RedisLink, type RedisLinkOptions } from './cluster/redis-link.js'
 import type { RedisSettings, Settings } from './options.js'
 import { channels } from './telemetry.js'
 
+/** Orders from disk that are given at once. */
+const BATCH = 500
 /** Seconds: longer than anything is kept. */
 const YEAR = 31_536_000
 
@@ -69,6 +71,7 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
     // What else it must be able to do, ioredis and iovalkey can.
     client: redis.client as unknown as RedisLinkOptions['client'],
     commandTimeout,
+    home: `{${prefix}}:clock`,
     onTrouble: err => { log.warn({ err }, 'Redis refuses to tell of orders: they are looked up at every heartbeat') }
   })
   const coordinator: RedisCoordinator = new RedisCoordinator({
@@ -82,11 +85,13 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
       log.info('connected to Redis')
       onConnected()
     },
-    onDisconnected: err => { log.warn({ err }, 'Redis can\'t be asked: pages are served from memory and disk, orders hold in this process until it is back') },
+    onDisconnected: err => { log.warn({ err }, 'not all of Redis can be reached: pages are served from memory and disk, orders that it can\'t be given hold in this process until it is back') },
+    onRefused: err => { log.warn({ err }, 'Redis takes no orders: they hold in this process until it does') },
     onTurn: event => { if (channels.lease.hasSubscribers) channels.lease.publish(event) }
   })
   const tier = settings.tier === null ? new RedisTier(link, { prefix, maxAge }) : new GuardedTier(settings.tier)
   const shared = isBuild ? null : share({ tier, secret, maxAge }, log)
+  let isHandingOver = false
   const health = (): Health => ({ redis: coordinator.isDisconnected ? 'degraded' : 'connected', epoch: coordinator.facts.epoch, lag: coordinator.facts.lag })
   return {
     coordinator,
@@ -94,8 +99,19 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
     clock: () => settings.clock() + coordinator.offset,
     async lookForOrders () {
       // Given to this disk, meant for all: the command line knows of no Redis.
-      if (isBuild || coordinator.isDisconnected) return
-      await marks?.handOver(async (found) => found.length === 0 || !(await coordinator.order(found)).degraded)
+      // Those that Redis has refused wait already: given again, they would only count as newer.
+      if (isBuild || isHandingOver || coordinator.isDisconnected || coordinator.facts.queued > 0) return
+      isHandingOver = true
+      try {
+        await marks?.handOver(async (found) => {
+          for (let at = 0; at < found.length; at += BATCH) {
+            if ((await coordinator.order(found.slice(at, at + BATCH))).degraded) return false
+          }
+          return true
+        })
+      } finally {
+        isHandingOver = false
+      }
     },
     claim: (buildId, what) => coordinator.claim(buildId, what),
     health,

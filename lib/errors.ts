@@ -19,6 +19,8 @@ export const RouteWithoutGet = createError<[string, string]>(
   'FST_ISR_ERR_ROUTE_WITHOUT_GET', 'route %s %s has config.prerender but no GET method: remove the flag or declare a GET route')
 export const UnrenderableConstraint = createError<[string, string, string]>(
   'FST_ISR_ERR_CONSTRAINT', "route %s: a render can't satisfy the constraint '%s': %s")
+export const ExpressLaneRefused = createError<[string]>(
+  'FST_ISR_ERR_EXPRESS_LANE', "option 'expressLane': answers that pass by Fastify would differ, because of: %s")
 export const InvalidTarget = createError<[string, Cause?]>(
   'FST_ISR_ERR_INVALID_TARGET', 'invalid target: %s', 400, TypeError)
 export const InvalidTag = createError<[string, string]>(

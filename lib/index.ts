@@ -24,6 +24,8 @@ import { refresh } from './ops/refresh.js'
 import { attachRevalidate } from './ops/revalidate-hook.js'
 import { addSitemapRoute } from './ops/sitemap-route.js'
 import { readOptions, type Settings } from './options.js'
+import { findDirectRoutes } from './pages/direct.js'
+import { ExpressSetup } from './pages/express-setup.js'
 import { HotPages } from './pages/hot-pages.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
@@ -58,7 +60,10 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     isBuild,
     hasPages: () => cache.buildId !== '',
     onMarkTrouble: reportMarks,
-    onConnected: () => { seeder.run() }
+    onConnected: () => {
+      cache.doubtAll()
+      seeder.run()
+    }
   })
   const { coordinator } = cluster
   // From here on there is one clock: that of all instances.
@@ -88,6 +93,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     warn: message => { log.warn(message) }
   })
   const matcher = new Matcher(app)
+  const express = new ExpressSetup({ root: rootOf(app), settings, registry, cache, pages, isDisconnected: () => coordinator.isDisconnected, log })
   const known = new KnownPages(cache, registry)
   const served = new ServedBuild({ settings, cache, known, log })
   const follower = new BuildFollower({
@@ -132,7 +138,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     data: options => dataHook(data, options),
     inspect: async url => await inspector.inspect(url),
     entries: async options => await inspector.entries(options),
-    stats: () => ({ ...inspector.stats(), redis: cluster.stats() }),
+    stats: () => ({ ...inspector.stats(), redis: cluster.stats(), expressLane: express.counts }),
     health: () => cluster.health(),
     routes: () => inspector.routes()
   }
@@ -162,6 +168,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     const route = registry.add(this, declared)
     if ([declared.method].flat().includes('GET')) matcher.add(declared, route)
     attachRevalidate(declared, isr.revalidate, log)
+    express.note(this, declared)
   })
   if (settings.revalidateEndpoint !== null) addEndpoint(app, isr, { ...settings.revalidateEndpoint, clock: settings.clock })
   if (settings.sitemap) addSitemapRoute(app, settings.dir)
@@ -194,9 +201,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       }
       await coordinator.start(cache)
     }
+    await express.open()
+    findDirectRoutes(rootOf(app), registry)
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})
   })
+  if (settings.expressLane !== null) app.addHook('onListen', async () => { express.openMore() })
   app.addHook('preClose', async () => {
     isClosing = true
     clearInterval(heartbeat)

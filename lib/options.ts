@@ -25,6 +25,7 @@ export interface Settings {
   readonly revalidateEndpoint: { readonly path: string, readonly secrets: readonly string[] } | null
   readonly cacheStatus: boolean
   readonly cdn: { readonly cacheControl: boolean }
+  readonly expressLane: { readonly ignoreHooks: boolean } | null
   readonly clock: () => number
 }
 
@@ -41,7 +42,7 @@ export interface RedisSettings {
 }
 
 const KNOWN: Record<keyof IsrOptions, true> = {
-  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, redis: true, tier: true, bypass: true, revalidateEndpoint: true, cacheStatus: true, cdn: true, clock: true
+  enabled: true, dir: true, urlStyle: true, baseUrl: true, sitemap: true, defaults: true, memory: true, disk: true, render: true, encodings: true, prewarm: true, strictPaths: true, buildId: true, redis: true, tier: true, bypass: true, revalidateEndpoint: true, cacheStatus: true, cdn: true, expressLane: true, clock: true
 }
 
 const MIB = 1024 * 1024
@@ -91,6 +92,7 @@ export function readOptions (options: IsrOptions): Settings {
     revalidateEndpoint: readEndpoint(options.revalidateEndpoint),
     cacheStatus: bool(options.cacheStatus, 'cacheStatus', true),
     cdn: Object.freeze({ cacheControl: bool(cdn.cacheControl, 'cdn.cacheControl', false) }),
+    expressLane: readExpressLane(options.expressLane),
     clock: readClock(options.clock)
   })
 }
@@ -276,6 +278,13 @@ function readTier (value: IsrOptions['tier']): IsrTier | null {
 function readCacheControl (value: unknown, name: string): PolicyDefaults['cacheControl'] {
   if (value === undefined || typeof value === 'function' || isHeaderValue(value)) return value as PolicyDefaults['cacheControl']
   throw new InvalidOption(name, 'a header value or a function of the page', show(value))
+}
+
+function readExpressLane (value: IsrOptions['expressLane']): Settings['expressLane'] {
+  if (value === undefined || value === false) return null
+  if (value !== true && (typeof value !== 'object' || value === null)) throw new InvalidOption('expressLane', 'true, false or { ignoreHooks }', show(value))
+  const { ignoreHooks } = group(value === true ? {} : value, 'expressLane', { ignoreHooks: true })
+  return Object.freeze({ ignoreHooks: bool(ignoreHooks, 'expressLane.ignoreHooks', false) })
 }
 
 function readClock (value: unknown): () => number {

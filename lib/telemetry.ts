@@ -7,8 +7,11 @@ export interface IsrEvents {
   build: { buildId: string, durationMs: number, pages: number, failures: number, ok: boolean, report: BuildReport }
   /** A render ended, whoever asked for it. */
   render: { key: string, path: string, route: string, reason: RenderReason, outcome: RenderOutcome, detail?: string, durationMs: number, queuedMs: number, error?: Error }
-  /** A request of a prerender route was answered, or handed to the live handler (`bypass`, `unstorable`). */
-  serve: { key: string | null, path: string, outcome: ServeOutcome, source: TierName | 'render' | 'live', detail?: string, durationMs: number }
+  /**
+   * A request of a prerender route was answered, or handed to the live handler
+   * (`bypass`, `unstorable`). `lane: 'express'`: no hook and no log saw it.
+   */
+  serve: { key: string | null, path: string, outcome: ServeOutcome, source: TierName | 'render' | 'live', detail?: string, lane?: 'express', durationMs: number }
   /** An older page was rendered again. */
   regenerate: { key: string, path: string, reason: RenderReason, outcome: RenderOutcome | 'renewed', durationMs: number, error?: Error }
   /** A datum was asked for. Values never appear. */

@@ -29,7 +29,8 @@ t.test('without options everything has its documented default', async (t) => {
     bypass: null,
     revalidateEndpoint: null,
     cacheStatus: true,
-    cdn: { cacheControl: false }
+    cdn: { cacheControl: false },
+    expressLane: null
   })
 })
 
@@ -314,4 +315,11 @@ t.test('a policy', async (t) => {
     for (const [value, message] of wrong) t.throws(() => policy(value), { code: 'FST_ISR_ERR_INVALID_POLICY', message }, message.source)
     for (const tag of ['', 7, 'a\nb', '\u0001all', 'x'.repeat(257), 'ä'.repeat(129)]) t.throws(() => policy({ tags: [tag] }), { code: 'FST_ISR_ERR_INVALID_TAG' }, String(tag).slice(0, 20))
   })
+})
+
+t.test('the express lane is off, on, or on without hooks', async (t) => {
+  t.equal(read({ expressLane: false }).expressLane, null)
+  t.same(read({ expressLane: true }).expressLane, { ignoreHooks: false })
+  t.same(read({ expressLane: {} }).expressLane, { ignoreHooks: false })
+  t.same(read({ expressLane: { ignoreHooks: true } }).expressLane, { ignoreHooks: true })
 })

@@ -18,6 +18,10 @@ export async function options (): Promise<void> {
   const app = Fastify()
   await app.register(isr)
   await app.register(isr, { dir: 'out', urlStyle: 'file', encodings: ['gzip'], disk: false, bypass: request => request.headers.cookie !== undefined })
+  await app.register(isr, { expressLane: true })
+  await app.register(isr, { expressLane: { ignoreHooks: true } })
+  // @ts-expect-error it has one option
+  await app.register(isr, { expressLane: { hooks: false } })
   // @ts-expect-error an unknown style
   await app.register(isr, { urlStyle: 'flat' })
   // @ts-expect-error seconds are numbers

@@ -31,8 +31,14 @@ export function predict ({ instances, pages, ttl, visits, orders, renderMs, hear
   const generation = fresh + 1 / (instances * visitsPerPage) + rendering
   const renders = pages / generation
   const others = instances - 1
-  // Whoever has a visitor in a generation fetches it once.
-  const reads = renders * (1 + others * (1 - Math.exp(-visitsPerPage * (generation - rendering))))
+  // Whoever has a visitor while it is fresh fetches it once: until its ttl, or an order before. Who has the first
+  // one after that renders.
+  const either = visitsPerPage + ordersPerPage
+  const unvisited = Math.exp(-either * ttl) + (ordersPerPage / either) * (1 - Math.exp(-either * ttl))
+  const visited = 1 - unvisited
+  // Who renders and has not the page that is old fetches that first; what was purged, nobody has.
+  const old = 1 - (1 - Math.exp(-ordersPerPage * ttl)) / 2
+  const reads = renders * (1 + unvisited * old + others * visited)
   // And whoever has one while it is rendered asks in vain.
   const turns = renders * (1 + others * (1 - Math.exp(-visitsPerPage * rendering)))
   const beats = BEATS * instances * 1000 / heartbeat

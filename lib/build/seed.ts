@@ -20,9 +20,12 @@ export interface SeederOptions {
 /** Puts the pages of a build where other instances find them: one instance does so for all, and nothing newer is replaced. */
 export class Seeder {
   readonly #options: SeederOptions
-  #pages: NewPages | null = null
+  /** Pages that are not there yet, the latest first. */
+  #waiting: NewPages[] = []
   #buildId = ''
   #running: Promise<void> | null = null
+  /** Since the last run began. */
+  #isAsked = false
 
   constructor (options: SeederOptions) {
     this.#options = options
@@ -30,20 +33,28 @@ export class Seeder {
 
   /** Pages that are new on disk. */
   add (buildId: string, pages: NewPages): void {
+    // Those of the same build that are not there yet come as well.
+    const isMore = buildId === this.#buildId && pages.rows !== null
+    this.#waiting = [pages, ...isMore ? this.#waiting : []]
     this.#buildId = buildId
-    this.#pages = pages
     this.run()
   }
 
   /** Once more, if it could not be done before. */
   run (): void {
-    if (this.#pages === null || this.#running !== null) return
-    const buildId = this.#buildId
-    this.#running = this.#run(buildId, this.#pages).finally(() => { this.#running = null })
+    this.#isAsked = true
+    this.#running ??= this.#runAll().finally(() => { this.#running = null })
   }
 
   async close (): Promise<void> {
     await this.#running
+  }
+
+  async #runAll (): Promise<void> {
+    while (this.#isAsked && this.#waiting.length > 0) {
+      this.#isAsked = false
+      for (const pages of this.#waiting) await this.#run(this.#buildId, pages)
+    }
   }
 
   async #run (buildId: string, wanted: NewPages): Promise<void> {
@@ -67,6 +78,6 @@ export class Seeder {
     await Promise.all(Array.from({ length: CONCURRENCY }, work))
     const isDone = !isOver()
     await lease.release(isDone ? { kind: 'done', forMs: SEEDED_FOR } : { kind: 'nothing' })
-    if (isDone && this.#pages === wanted) this.#pages = null
+    if (isDone) this.#waiting = this.#waiting.filter(pages => pages !== wanted)
   }
 }

@@ -234,6 +234,11 @@ export class Cache<View, R> implements Listener {
     return this.#tiers.comparable(entry)
   }
 
+  /** Other instances were not heard for a while. */
+  doubtAll (): void {
+    this.#tiers.doubtAll()
+  }
+
   /** Puts what is on disk where other instances find it. */
   async seed (key: string): Promise<void> {
     const found = this.memory.peek(key)?.entry ?? await this.disk?.read(key) ?? null

@@ -140,6 +140,7 @@ export class Clearances<View, R> {
 
   /** It is this one's turn: unless what is looked for has come in between. */
   async #begin (flight: Flight<View, R>, { key }: Source<R>, { old, signal }: Waiting<View>, { turn: { start, failures, lease }, isReconciled, release }: { turn: Extract<Turn, { kind: 'granted' }>, isReconciled: boolean, release: () => void }): Promise<Clearance | Landing<View, R>> {
+    let end = NOTHING
     try {
       const newer = lease === null || isReconciled ? null : await this.#options.tiers.reconcile(key)
       signal.throwIfAborted()
@@ -147,9 +148,11 @@ export class Clearances<View, R> {
         flight.start = start
         return { type: 'cleared', start, failures, lease, release }
       }
+      // Others may have missed it, too.
+      end = { kind: 'stored', version: newer.entry }
       return adopted(newer)
     } finally {
-      if (flight.start === null && lease !== null) this.giveBack(lease, NOTHING)
+      if (flight.start === null && lease !== null) this.giveBack(lease, end)
     }
   }
 

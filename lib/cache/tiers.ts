@@ -1,6 +1,7 @@
 import type { Floor, Mark, Moment, RenderedAt } from '../cluster/coordinator.js'
 import type { DiskTier } from './disk-tier.js'
-import { deadlines, isNewer, sizeOf, stateAt, type Entry } from './entry.js'
+import { deadlines, isNewer, sizeOf, type Entry } from './entry.js'
+import { isGone, makeGone } from './gone.js'
 import { Marks } from './marks.js'
 import { MemoryTier } from './memory-tier.js'
 import type { SharedTier } from './shared-tier.js'
@@ -34,6 +35,8 @@ export class Tiers<View> {
   readonly #loads = new Map<string, Promise<Held<View> | null>>()
   /** What the shared tier has newer than the disk. */
   readonly #behind = new Set<string>()
+  /** What the shared tier was asked for, or told of, since it could last be asked. */
+  readonly #reconciled = new Set<string>()
   #disk: DiskTier | null = null
   #buildId = ''
 
@@ -61,6 +64,7 @@ export class Tiers<View> {
     this.#disk = disk
     this.#loads.clear()
     this.#behind.clear()
+    this.#reconciled.clear()
     this.memory.clear()
   }
 
@@ -108,7 +112,7 @@ export class Tiers<View> {
     const held = entry.buildId === this.#buildId ? this.#hold(entry, 'memory') : null
     if (held === null) return null
     this.#loads.delete(entry.key)
-    this.#behind.delete(entry.key)
+    this.#noteReconciled(entry.key)
     if (isPersistent && entry.buildId !== '') void this.#disk?.write(entry)
     return held
   }
@@ -116,12 +120,13 @@ export class Tiers<View> {
   /** Puts an entry where other instances find it; resolves with whether it, or something newer, is there. */
   share (entry: Entry): Promise<boolean> {
     const { shared } = this.#options
-    return shared === null || !this.isShared ? Promise.resolve(false) : shared.write(entry)
+    // Also when it can't be asked: what lies there is older then, and must not be believed later.
+    return shared === null || this.#buildId === '' ? Promise.resolve(false) : shared.write(entry)
   }
 
   /** Removes what was rendered up to a moment from where other instances find it. */
   async unshare (key: string, version: RenderedAt): Promise<void> {
-    if (this.isShared) await this.#options.shared?.delete(key, this.#buildId, version)
+    if (this.#buildId !== '') await this.#options.shared?.write(makeGone(key, this.#buildId, version))
   }
 
   /** An entry as it would be served, stored nowhere. */
@@ -160,9 +165,15 @@ export class Tiers<View> {
       this.#behind.add(key)
       const [earliest] = this.#behind
       if (this.#behind.size > MOST_BEHIND && earliest !== undefined) this.#behind.delete(earliest)
-    } else if (isNewer(version, held.entry) && held.freshAgainUntil === null) {
-      held.freshAgainUntil = held.freshUntil
-      held.freshUntil = -Infinity
+    } else if (isNewer(version, held.entry)) doubt(held)
+  }
+
+  /** What others have told in the meantime was not heard: everything is asked for once more, at its next use. */
+  doubtAll (): void {
+    this.#reconciled.clear()
+    for (const key of this.memory.keys()) {
+      const held = this.memory.peek(key)
+      if (held !== undefined) doubt(held)
     }
   }
 
@@ -232,7 +243,8 @@ export class Tiers<View> {
   async #read (key: string, isCurrent: () => boolean): Promise<Held<View> | null> {
     const held = this.#disk?.mayHave(key) === true ? await this.#readDisk(key, this.#disk, isCurrent) : null
     if (!isCurrent()) return held
-    const isEnough = held !== null && stateAt(held, this.#options.clock()) === 'fresh' && !this.#behind.has(key)
+    const isFresh = held !== null && (held.freshAgainUntil ?? held.freshUntil) > this.#options.clock()
+    const isEnough = isFresh && !this.#behind.has(key)
     return isEnough || !this.isShared ? held : await this.#readShared(key, isCurrent)
   }
 
@@ -244,6 +256,8 @@ export class Tiers<View> {
     if (read.incarnation !== undefined) this.#options.observe(read)
     const held = this.#take(this.comparable(read), 'disk')
     if (held === null) void disk.delete(key, read)
+    // From before this process began, or from a sibling: the others may have something newer, and nobody has said so.
+    else if (this.isShared && !this.#reconciled.has(key)) doubt(held)
     return held
   }
 
@@ -252,13 +266,23 @@ export class Tiers<View> {
     const entry = shared === null ? null : await shared.read(key, this.#buildId)
     if (!isCurrent()) return await this.load(key)
     const standing = this.memory.peek(key) ?? null
+    if (this.isShared) this.#noteReconciled(key)
     if (entry === null) return standing
-    this.#behind.delete(key)
+    if (isGone(entry)) {
+      if (standing === null || !isNewer(standing.entry, entry)) this.drop(key, entry)
+      return this.memory.peek(key) ?? null
+    }
     const newest = this.comparable(entry)
     const held = this.#take(newest, shared?.name ?? '')
     // Promoted, so that it is there when nobody can be asked.
     if (held?.entry === newest) void this.#disk?.write(newest)
     return held
+  }
+
+  #noteReconciled (key: string): void {
+    this.#behind.delete(key)
+    if (this.#reconciled.size >= MOST_BEHIND) this.#reconciled.clear()
+    this.#reconciled.add(key)
   }
 
   /** What an entry says of its logical time counts as far as it can be compared. */
@@ -296,6 +320,13 @@ export class Tiers<View> {
     if (this.memory.set(entry.key, held, sizeOf(entry))) this.#index.add(entry.key, entry.tags)
     return held
   }
+}
+
+/** It is served as it is once more, and asked for behind then. */
+function doubt<View> (held: Held<View>): void {
+  if (held.freshAgainUntil !== null) return
+  held.freshAgainUntil = held.freshUntil
+  held.freshUntil = -Infinity
 }
 
 function soften<View> (held: Held<View>, deadline: number): void {

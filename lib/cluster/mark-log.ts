@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,8 +9,9 @@ const FILES_WORTH_COMPACTING = 8
 /** A file that nobody wrote to for so long belongs to a process that is gone or idle (milliseconds). */
 const UNTOUCHED = 3_600_000
 const CHECKSUM_LENGTH = 16
-/** With the numbers of the processes that have taken it to merge it: until then it counts. */
+/** With a number when a process has taken it to merge it or to hand it over: until then it counts. */
 const FILE = /^[0-9]+-[0-9a-f]{12}\.marks(?:\.[0-9]+)*$/
+const MOST_NUMBER = 2 ** 47
 const LINE_BREAK = 0x0a
 /** How often a file may vanish under a reader or writer before that is an error. */
 const TRIES = 3
@@ -70,7 +71,7 @@ export class MarkLog {
         const facts = await lstat(file)
         if (!facts.isFile() || Date.now() - facts.mtimeMs < UNTOUCHED) continue
         // Renamed first: whoever still writes begins a new file.
-        const mine = `${file}.${process.pid}`
+        const mine = path.join(this.#dir, takenName(name))
         await rename(file, mine)
         taken.push(mine)
         this.#offsets.delete(name)
@@ -93,12 +94,12 @@ export class MarkLog {
   async handOver (accept: (marks: readonly Mark[]) => Promise<boolean>): Promise<void> {
     for (const name of await this.#files()) {
       const file = path.join(this.#dir, name)
-      const mine = `${file}.${process.pid}`
+      const mine = path.join(this.#dir, takenName(name))
       try {
         // Renamed first, so that of several processes one has it, and whoever still writes begins a new file.
         await rename(file, mine)
+        // What is not accepted keeps its new name: a new file may be there by the old one.
         if (await accept(parseLines((await readFrom(mine, 0)).toString()))) await unlink(mine)
-        else await rename(mine, file)
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError('read', error as Error)
       }
@@ -155,6 +156,11 @@ export class MarkLog {
       return []
     }
   }
+}
+
+/** Nobody has another file by that name: processes of several containers may have the same number. */
+function takenName (name: string): string {
+  return `${name.slice(0, name.indexOf('.marks'))}.marks.${randomInt(MOST_NUMBER)}`
 }
 
 /** False when the file was taken away meanwhile: whoever took it may have read it before this was in it. */

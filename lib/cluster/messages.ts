@@ -7,6 +7,8 @@ export type Message =
   | { type: 'dropped', incarnation: string, source: string, buildId: string, key: string, version: Moment }
   | { type: 'ended', incarnation: string, source: string, buildId: string, key: string }
 
+/** No order, and nothing rendered, is believed to be from later. */
+export const MOST_EPOCH = 2 ** 36
 /** Bytes. What is larger is looked up, or found out later. */
 const MOST_BYTES = 4096
 
@@ -42,14 +44,14 @@ export function parseMessage (text: string): Message | null {
   if (typeof value !== 'object' || value === null) return null
   const { v, i: incarnation, s: source, e: epoch, o: id, m, b: buildId, k: key, r, d } = value as Record<string, unknown>
   if (v !== 1 || typeof incarnation !== 'string' || typeof source !== 'string') return null
-  if (isCount(epoch) && typeof id === 'string') {
+  if (isEpoch(epoch) && typeof id === 'string') {
     const marks = m === null ? null : readMarks(m, incarnation, epoch)
     return marks === undefined ? null : { type: 'marks', incarnation, source, epoch, id, marks }
   }
   if (typeof buildId !== 'string' || typeof key !== 'string') return null
   const about = { incarnation, source, buildId, key }
-  if (Array.isArray(r) && isCount(r[0]) && isCount(r[1])) return { type: 'refreshed', ...about, version: { epoch: r[0], renderedAt: r[1], incarnation } }
-  if (isCount(d)) return { type: 'dropped', ...about, version: { epoch: d, incarnation } }
+  if (Array.isArray(r) && isEpoch(r[0]) && isCount(r[1])) return { type: 'refreshed', ...about, version: { epoch: r[0], renderedAt: r[1], incarnation } }
+  if (isEpoch(d)) return { type: 'dropped', ...about, version: { epoch: d, incarnation } }
   return { type: 'ended', ...about }
 }
 
@@ -65,7 +67,7 @@ function readMarks (list: unknown, incarnation: string, epoch: number): Mark[] |
 }
 
 function toMark ([kind, origin, tag, at, deadline]: unknown[], incarnation: string, epoch: number): Mark | null {
-  if ((kind !== 'h' && kind !== 's') || typeof origin !== 'string' || typeof tag !== 'string' || !isCount(at) || typeof deadline !== 'number') return null
+  if ((kind !== 'h' && kind !== 's') || typeof origin !== 'string' || typeof tag !== 'string' || !isEpoch(at) || typeof deadline !== 'number') return null
   return {
     kind: kind === 'h' ? 'hard' : 'soft',
     tag,
@@ -81,6 +83,10 @@ export function toTold (deadline: number): number {
 
 export function fromTold (deadline: number): number {
   return deadline < 0 ? Infinity : deadline
+}
+
+function isEpoch (value: unknown): value is number {
+  return isCount(value) && value < MOST_EPOCH
 }
 
 function isCount (value: unknown): value is number {

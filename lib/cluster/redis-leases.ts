@@ -41,7 +41,7 @@ if type(value) == 'string' then
     local time = redis.call('TIME')
     local left = tonumber(till or 0) - (tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000)
     -- With more left than any back-off has, the clock of Redis was set back.
-    if left > 0 and left <= ${BACKOFF_MOST} and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
+    if left >= 1 and left <= ${BACKOFF_MOST} and tonumber(start) >= marked and not isForced then return { 'failed', failures, string.format('%.0f', left), reason } end
   end
 end
 redis.call('SET', KEYS[2], 'held|' .. ARGV[2] .. '|' .. clock[2], 'PX', ARGV[3])
@@ -116,7 +116,10 @@ export class RedisLeases {
       turn = await this.#ask(name, request)
       if (turn === 'incarnation' && await this.#options.onIncarnation().catch(() => false)) turn = await this.#ask(name, request)
       // Another connection tells of the end: it may be there before the answer that it was not yet.
-      if (hasEnded && turn !== null && turn !== 'incarnation' && turn.kind === 'elsewhere') turn = await this.#ask(name, request)
+      while (hasEnded && turn !== null && turn !== 'incarnation' && turn.kind === 'elsewhere') {
+        hasEnded = false
+        turn = await this.#ask(name, request)
+      }
     } finally {
       ignore()
     }
@@ -138,6 +141,7 @@ export class RedisLeases {
 
   /** Somebody has said so. */
   wake (buildId: string, key: string): void {
+    if (this.#waiting.size === 0) return
     for (const wake of this.#waiting.get(this.#nameOf(buildId, key)) ?? []) wake()
   }
 

@@ -16,7 +16,7 @@ import { fromTold, marksTail, toTold, type ToldMark } from './messages.js'
 
 /** Marks kept; beyond it the oldest go and a floor rises. */
 const MOST_MARKS = 10_000
-/** More than the marks of any one order, so that a page of them ends between two orders. */
+/** Marks looked up at once; more if a single order has more. */
 const PAGE = 2000
 const BATCH = 200
 
@@ -70,19 +70,22 @@ local function isWhole ()
   local marks = tonumber(redis.call('HGET', KEYS[1], 'count') or 0)
   return redis.call('ZCARD', KEYS[2]) == marks and redis.call('HLEN', KEYS[3]) == marks
 end
-local function isForked (epoch, id)
+-- What is older than all that is remembered says nothing.
+local function isForked (id)
   if id == '' or redis.call('ZSCORE', KEYS[4], id) then return false end
   local oldest = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
-  return oldest[2] and tonumber(oldest[2]) <= epoch
+  return oldest[2] and tonumber(oldest[2]) <= tonumber(string.match(id, '^%d+') or 0)
 end
 `
 
-/** ARGV: new incarnation or '' to read only, known incarnation, highest epoch seen, its order's id, channel, beat. */
+/** ARGV: new incarnation or '' to read only, known incarnation, highest epoch seen, id of the last order applied, channel, beat. */
 const BEAT = script(`${IS_WHOLE}
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
 local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
+local isCount = epoch and epoch >= 0 and epoch < 68719476736 and epoch % 1 == 0
+if not isCount then epoch = 0 end
 local seen = tonumber(ARGV[3])
-local isLost = not incarnation or not isWhole() or (incarnation == ARGV[2] and (epoch < seen or isForked(epoch, ARGV[4])))
+local isLost = not incarnation or not isCount or not isWhole() or (incarnation == ARGV[2] and (epoch < seen or isForked(ARGV[4])))
 if isLost and ARGV[1] ~= '' then
   incarnation = ARGV[1]
   epoch = math.max(epoch, seen) + 1
@@ -205,8 +208,8 @@ export class RedisMarks {
   /** What was ordered after an epoch. */
   async since (epoch: number): Promise<Past> {
     const marks: Mark[] = []
-    for (let from = epoch; ;) {
-      const [incarnation = '', now, softFloor, softDeadline, hardFloor, newest = '', ...rest] = texts(await this.#link.run(LIST, this.#keys, [from, PAGE]))
+    for (let from = epoch, size = PAGE; ;) {
+      const [incarnation = '', now, softFloor, softDeadline, hardFloor, newest = '', ...rest] = texts(await this.#link.run(LIST, this.#keys, [from, size]))
       let last = from
       let before = from
       for (let at = 0; at < rest.length; at += 3) {
@@ -214,13 +217,14 @@ export class RedisMarks {
         if (score > last) [before, last] = [last, score]
         marks.push(...readMember(rest[at + 1] ?? '', rest[at + 2] ?? '[]', incarnation))
       }
-      if (rest.length < PAGE * 3) {
+      if (rest.length < size * 3) {
         const floors: Floor[] = []
         if (Number(softFloor) > 0) floors.push({ kind: 'soft', epoch: Number(softFloor), deadline: fromTold(Number(softDeadline)), incarnation })
         if (Number(hardFloor) > 0) floors.push({ kind: 'hard', epoch: Number(hardFloor), deadline: 0, incarnation })
         return { incarnation, epoch: Number(now), id: newest, marks, floors }
       }
-      // The last order of a page may go on in the next.
+      // The last order of a page may go on in the next, and one may be more than a page.
+      if (before === from) size *= 2
       from = before
     }
   }

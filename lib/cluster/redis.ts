@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Coordinator, Lease, Listener, Mark, Moment, Order, Ordered, Turn, TurnRequest } from './coordinator.js'
 import type { Link } from './link.js'
-import { parseMessage, type Message } from './messages.js'
+import { MOST_EPOCH, parseMessage, type Message } from './messages.js'
 import { OrderQueue } from './order-queue.js'
 import { RedisLeases } from './redis-leases.js'
 import { RedisMarks, type Past } from './redis-marks.js'
@@ -22,6 +22,8 @@ export interface RedisCoordinatorOptions {
   onConnected: () => void
   /** Once per outage. */
   onDisconnected: (error: Error) => void
+  /** Redis takes no orders although it answers; once until it does. */
+  onRefused?: (error: Error) => void
   /** Who renders was decided. */
   onTurn?: (event: { key: string, outcome: Turn['kind'] | 'alone', durationMs: number }) => void
 }
@@ -30,12 +32,14 @@ export interface RedisCoordinatorOptions {
 const GENERATIONS = 65_536
 /** Orders delivered at once when Redis is back. */
 const BATCH = 500
+/** A look at Redis is good for so many heartbeats. */
+const MOST_BEATS_LATE = 2.5
 /** What was published that much of a heartbeat ago must have been heard. */
 const LATE = 0.5
 /** Beyond it the clocks of two machines differ, not the ways to Redis (milliseconds). */
 const MOST_NOISE = 20
-/** No entry is believed to be from later. */
-const MOST_EPOCH = 2 ** 36
+/** Orders that may have been missed: somebody who tells of a later one is not believed unless Redis says so, too. */
+const MOST_GAP = 1_000_000
 
 /**
  * Many instances, one Redis. Logical time is a counter there; pub/sub makes
@@ -61,6 +65,8 @@ export class RedisCoordinator implements Coordinator {
   #isListening = false
   #isCaughtUp = false
   #isConnected = false
+  /** By then another look at Redis is due. */
+  #trustedUntil = 0
   /** Whether anybody was told so or otherwise. */
   #hasTold = false
   #beats = 0
@@ -70,6 +76,10 @@ export class RedisCoordinator implements Coordinator {
   #beating: Promise<boolean> | null = null
   #isBehind = false
   #timer: NodeJS.Timeout | undefined
+  /** The last thing that went wrong. */
+  #cause: Error | null = null
+  /** Redis answers, and takes no orders. */
+  #isRefused = false
   #isStarted = false
   #isClosed = false
   /** Milliseconds by which Redis is ahead of this machine's clock. */
@@ -96,7 +106,8 @@ export class RedisCoordinator implements Coordinator {
   }
 
   get isDisconnected (): boolean {
-    return !this.#isConnected
+    // Of a process that stood still, nobody knows what it has missed.
+    return !this.#isConnected || performance.now() > this.#trustedUntil
   }
 
   /** What an operator wants to know. */
@@ -116,9 +127,12 @@ export class RedisCoordinator implements Coordinator {
   async order (orders: readonly Order[]): Promise<Ordered> {
     // Applied before anything is awaited: from here on no older page is served.
     this.#deliverLocally(orders)
+    const [seen, incarnation] = [this.#seen, this.#incarnation]
     const epoch = await this.#give(orders)
     if (epoch === null) {
       this.#queue.add(orders)
+      // Others may have rendered in the meantime, without knowing of it.
+      if (this.#seen !== seen || this.#incarnation !== incarnation) this.#deliverLocally(orders)
       return { epoch: null, degraded: true }
     }
     return { epoch, degraded: false }
@@ -202,9 +216,17 @@ export class RedisCoordinator implements Coordinator {
     try {
       const epoch = await this.#marks.order(incarnation, id, orders)
       if (epoch === null) return 'incarnation'
-      if (this.#incarnation === incarnation) this.#advance(epoch, id, orders.map(order => ({ ...order, epoch, incarnation })))
+      this.#isRefused = false
+      // Given to a life of Redis that is over by now, and may be forgotten.
+      if (this.#incarnation !== incarnation) return 'incarnation'
+      // First: what waits counts as newer than all that Redis has counted.
+      this.#queue.remove(orders)
+      this.#advance(epoch, id, orders.map(order => ({ ...order, epoch, incarnation })))
       return epoch
-    } catch {
+    } catch (error) {
+      // As long as nobody can be asked, that was said already.
+      if (this.#isConnected && !this.#isRefused) this.#options.onRefused?.(error as Error)
+      this.#isRefused = true
       return null
     }
   }
@@ -219,7 +241,8 @@ export class RedisCoordinator implements Coordinator {
 
   #hear (channel: string, text: string): void {
     if (channel === this.#ownChannel) {
-      this.#heard = Math.max(this.#heard, Number(text) || 0)
+      const beat = Number(text)
+      if (beat > this.#heard && beat <= this.#beats) this.#heard = beat
       this.#unheard = this.#unheard.filter(({ beat }) => beat > this.#heard)
       return
     }
@@ -237,7 +260,8 @@ export class RedisCoordinator implements Coordinator {
   }
 
   #hearMarks ({ epoch, id, marks }: Extract<Message, { type: 'marks' }>): void {
-    if (marks === null) {
+    if (epoch > this.#seen + MOST_GAP) void this.#catchUp()
+    else if (marks === null) {
       this.#see(epoch)
       void this.#catchUp()
     } else this.#advance(epoch, id, marks)
@@ -288,8 +312,13 @@ export class RedisCoordinator implements Coordinator {
       })
       if (!isReadOnly) this.#doubtSilence(beat)
       this.#setOffset(time, before, clock())
+      this.#trustedUntil = performance.now() + this.#every * MOST_BEATS_LATE
       // An empty Redis, which only a server may put in order.
-      if (incarnation === '') return false
+      if (incarnation === '') {
+        this.#isCaughtUp = true
+        this.#tell(null)
+        return false
+      }
       if (incarnation !== this.#incarnation) await this.#adopt(incarnation)
       else if (epoch > this.#applied.epoch) await this.#lookUp()
       this.#isCaughtUp = true
@@ -357,16 +386,17 @@ export class RedisCoordinator implements Coordinator {
 
   /** Orders that were given while nobody could be asked. */
   async #deliverQueued (): Promise<void> {
+    if (this.#options.isReadOnly === true) return
     for (let orders = this.#queue.peek(BATCH); orders.length > 0; orders = this.#queue.peek(BATCH)) {
       const given = await this.#tryToGive(orders)
       // The next heartbeat goes on.
       if (given === null || given === 'incarnation') return
-      this.#queue.remove(orders)
     }
   }
 
   #lose (error: Error): void {
     this.#isCaughtUp = false
+    this.#cause = error
     this.#tell(error)
   }
 
@@ -380,7 +410,7 @@ export class RedisCoordinator implements Coordinator {
     if (isConnected) this.#options.onConnected()
     else {
       this.#leases.wakeAll()
-      this.#options.onDisconnected(error ?? new Error('not connected yet'))
+      this.#options.onDisconnected(error ?? this.#cause ?? new Error('not connected yet'))
     }
   }
 

@@ -78,7 +78,7 @@ export class Inspector {
     }
   }
 
-  stats (): Omit<Stats, 'redis'> {
+  stats (): Omit<Stats, 'redis' | 'expressLane'> {
     const { cache, queue, settings, served } = this.#options
     const { disk, memory } = cache
     return {

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http'
  */
 export function isNotModified (headers: IncomingHttpHeaders, etag: string, lastModified: number | null): boolean {
   const ifNoneMatch = headers['if-none-match']
-  if (ifNoneMatch !== undefined) return matches(ifNoneMatch, etag)
+  if (ifNoneMatch !== undefined) return matchesTag(ifNoneMatch, etag)
   const since = headers['if-modified-since']
   if (since === undefined || lastModified === null) return false
   const time = parseHttpDate(since)
@@ -16,7 +16,8 @@ export function isNotModified (headers: IncomingHttpHeaders, etag: string, lastM
 
 const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
 
-function matches (ifNoneMatch: string, etag: string): boolean {
+/** If-None-Match alone. */
+export function matchesTag (ifNoneMatch: string, etag: string): boolean {
   if (ifNoneMatch.trim() === '*') return true
   const wanted = opaque(etag)
   // Malformed lists match nothing: the full answer is always right.

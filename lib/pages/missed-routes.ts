@@ -1,5 +1,5 @@
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import type { Registry } from './registry.js'
+import type { FastifyBaseLogger, FastifyInstance, onRequestHookHandler } from 'fastify'
+import { markOwnHook, type Registry } from './registry.js'
 
 /**
  * Routes declared before the plugin never pass its onRoute hook. If there are
@@ -8,7 +8,7 @@ import type { Registry } from './registry.js'
 export function warnOfMissedRoutes (app: FastifyInstance, registry: Registry, log: FastifyBaseLogger): void {
   if (!hasRoutes(app)) return
   const warned = new Set<string>()
-  app.addHook('onRequest', (request, reply, done) => {
+  const warn: onRequestHookHandler = (request, _reply, done) => {
     const { url, config } = request.routeOptions
     const isMissed = url !== undefined && config.prerender !== undefined && config.prerender !== false && registry.withPattern(url).length === 0
     if (isMissed && !warned.has(url)) {
@@ -16,7 +16,8 @@ export function warnOfMissedRoutes (app: FastifyInstance, registry: Registry, lo
       log.warn(`route ${url} has config.prerender but was declared before fastify-isr: it is not cached; 'await app.register(isr)' before the routes, or declare them in plugins`)
     }
     done()
-  })
+  }
+  app.addHook('onRequest', markOwnHook(warn))
 }
 
 function hasRoutes (app: FastifyInstance): boolean {

@@ -23,6 +23,10 @@ export interface PageRoute {
   readonly renderHeaders: Readonly<Record<string, string>>
   /** The cache key is the path alone: the raw URL finds the page. */
   readonly isPlain: boolean
+  /** By whom it was declared, once for each of its methods. */
+  readonly declarations: { readonly instance: FastifyInstance, readonly declared: DeclaredRoute }[]
+  /** Nothing but this plugin looks at what it sends. */
+  isDirect: boolean
   /** What was warned about already. */
   readonly warned: Set<string>
 }
@@ -35,6 +39,17 @@ const kDataHook = Symbol('fastify-isr.data')
 /** A hook that only loads data: nothing is lost when a cached answer skips it. */
 export function markDataHook<T extends object> (hook: T): T {
   return Object.assign(hook, { [kDataHook]: true })
+}
+
+const kOwnHook = Symbol('fastify-isr.own')
+
+/** A hook of this plugin's own. */
+export function markOwnHook<T extends object> (hook: T): T {
+  return Object.assign(hook, { [kOwnHook]: true })
+}
+
+export function isOwnHook (hook: object): boolean {
+  return kOwnHook in hook
 }
 
 const kBlock = Symbol('fastify-isr.block')
@@ -95,11 +110,14 @@ export class Registry {
       // A new object: the user's one is shared with the HEAD twin and maybe with other routes.
       declared.config = { ...declared.config, prerender: flag }
       this.#options.attach(declared, route)
+      route.declarations.push({ instance, declared })
       return route
     }
     const twin = methods.length === 1 && methods[0] === 'HEAD' ? this.#getOf(declared) : undefined
-    if (twin !== undefined) this.#options.attach(declared, twin)
-    else if (isOwn) throw new RouteWithoutGet(methods.join(','), declared.url)
+    if (twin !== undefined) {
+      this.#options.attach(declared, twin)
+      twin.declarations.push({ instance, declared })
+    } else if (isOwn) throw new RouteWithoutGet(methods.join(','), declared.url)
     return null
   }
 
@@ -134,6 +152,8 @@ export class Registry {
       keySuffix,
       renderHeaders: constraintHeaders(constraints),
       isPlain: keySuffix === '' && policy.query.length === 0 && policy.hosts === undefined && Object.keys(policy.vary).length === 0,
+      declarations: [],
+      isDirect: false,
       warned: new Set()
     }
   }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Held } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { isNotModified } from './conditional.js'
+import { isBare, sendDirectly } from './direct.js'
 import { negotiate } from './negotiate.js'
 import { NOT_STORED } from './page.js'
 import type { Headers, Rendered } from './render.js'
@@ -47,9 +48,14 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   const variant = encoding === null ? undefined : view.variants.get(encoding)
   if (variant === undefined) return sendNotAcceptable(reply, status, settings)
 
-  for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
-  const { headers } = blockOf(held, variant, status, settings)
+  const block = blockOf(held, variant, status, settings)
   const isConditional = view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)
+  if (view.route.isDirect && isBare(reply)) {
+    const isHead = request.raw.method === 'HEAD'
+    return isConditional ? sendDirectly(reply, 304, null, block.notModified) : sendDirectly(reply, view.status, isHead ? null : variant.body, block.lines)
+  }
+  const { headers } = block
+  for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
   if (isConditional) return send(reply, 304, undefined, notModified(headers))
   send(reply, view.status, variant.body, headers)
 }
@@ -59,14 +65,28 @@ function blockOf (held: Held<PageView>, variant: Variant, status: string, settin
   const age = ageOf(held, settings.clock())
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
-  const headers = {
+  const headers = pageHeaders(held, variant, age, status, settings)
+  const lines = (headers: Readonly<Record<string, string>>): string[] => Object.entries(withYielding(held.view, headers)).flat()
+  variant.block = { age, status, headers, lines: lines(headers), notModified: lines(notModified(headers)) }
+  return variant.block
+}
+
+/** Headers that a live one would replace come first, as on a reply that has none. */
+export function withYielding (view: PageView, headers: Readonly<Record<string, string>>): Record<string, string> {
+  const all: Record<string, string> = {}
+  // As Fastify's `hasHeader` sees it.
+  for (const [name, value] of view.yielding) if (all[name] === undefined) all[name] = value
+  return Object.assign(all, headers)
+}
+
+/** All headers of an answer that are the plugin's, in their order. `status` is the Cache-Status without the cache's name. */
+export function pageHeaders (held: Held<PageView>, variant: Variant, age: number, status: string, settings: Settings): Record<string, string> {
+  return {
     ...variant.headers,
     age: String(age),
     ...(settings.cacheStatus ? { 'cache-status': `fastify-isr; ${status}` } : {}),
     ...(settings.cdn.cacheControl && held.view.isShareable ? { 'cdn-cache-control': cdnCacheControl(held, age) } : {})
   }
-  variant.block = { age, status, headers }
-  return variant.block
 }
 
 /** Header values have no infinity; RFC 9111 section 1.2.2 suggests some large number, and a year is the custom. */
@@ -91,7 +111,7 @@ function seconds (ms: number): number {
 /** Describes the body, which a 304 has not (RFC 9110 section 15.4.5). */
 const OF_THE_BODY = new Set(['content-type', 'content-length', 'content-encoding', 'content-language'])
 
-function notModified (headers: Readonly<Record<string, string>>): Record<string, string> {
+export function notModified (headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name)))
 }
 

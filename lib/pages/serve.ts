@@ -5,8 +5,9 @@ import type { Answer, Held, TierName } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { channels, type ServeOutcome } from '../telemetry.js'
 import { makeBypass } from './bypass.js'
+import type { ExpressLane } from './express-lane.js'
 import { keyOf, type PageKey } from './key.js'
-import type { DeclaredRoute, PageRoute } from './registry.js'
+import { markOwnHook, type DeclaredRoute, type PageRoute } from './registry.js'
 import { enterRender, jobOf, type Rendered } from './render.js'
 import { goLive, hitStatus, restore, sendFailure, sendPage, sendRendered, withdraw } from './respond.js'
 import { pageSource, type SourceContext } from './source.js'
@@ -35,6 +36,8 @@ interface Exchange {
 /** Answers the requests of prerender routes. */
 export class PageServer {
   readonly counts: ServeCounts = { hit: 0, stale: 0, miss: 0, staleIfError: 0, bypass: 0, unstorable: 0, failed: 0 }
+  /** Answers what this one has answered before. */
+  expressLane: ExpressLane | null = null
   readonly #settings: Settings
   readonly #cache: Cache<PageView, Rendered>
   readonly #context: SourceContext
@@ -87,8 +90,8 @@ export class PageServer {
       done()
     }
     declared.onError = [...[declared.onError ?? []].flat(), onError]
-    declared.onRequest = [...[declared.onRequest ?? []].flat(), serve]
-    declared.onSend = [...[declared.onSend ?? []].flat(), onSend]
+    declared.onRequest = [...[declared.onRequest ?? []].flat(), markOwnHook(serve)]
+    declared.onSend = [...[declared.onSend ?? []].flat(), markOwnHook(onSend)]
   }
 
   /**
@@ -101,12 +104,19 @@ export class PageServer {
     if (held === undefined || held.view.route !== route) return false
     const now = this.#settings.clock()
     if (now >= held.freshUntil) return false
-    this.counts.hit++
     this.#cache.use(held)
-    route.paths.touch(held.entry.key)
-    if (channels.serve.hasSubscribers) channels.serve.publish({ key: held.entry.key, path, outcome: 'hit', source: 'memory', durationMs: 0 })
+    this.noteHit(held)
+    this.expressLane?.prove(held.view, request.raw.method, path)
     sendPage(request, reply, held, hitStatus(held, now, 'fresh', this.#isDisconnected()), this.#settings)
     return true
+  }
+
+  /** A fresh page of memory is sent. */
+  noteHit ({ entry: { key }, view }: Held<PageView>, lane?: 'express'): void {
+    this.counts.hit++
+    view.route.paths.touch(key)
+    if (!channels.serve.hasSubscribers) return
+    channels.serve.publish({ key, path: key, outcome: 'hit', source: 'memory', ...(lane === undefined ? {} : { lane }), durationMs: 0 })
   }
 
   async #serve (exchange: Exchange, page: PageKey): Promise<void> {

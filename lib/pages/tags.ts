@@ -33,7 +33,7 @@ const MAX_BYTES = 256
 /** @throws FST_ISR_ERR_INVALID_TAG */
 export function checkTag (tag: unknown, where = ''): string {
   // eslint-disable-next-line no-control-regex
-  const isTag = typeof tag === 'string' && tag !== '' && Buffer.byteLength(tag) <= MAX_BYTES && !/[\u0000-\u001f\u007f]/.test(tag)
+  const isTag = typeof tag === 'string' && tag !== '' && Buffer.byteLength(tag) <= MAX_BYTES && !/[\u0000-\u001f\u007f]|\p{Surrogate}/u.test(tag)
   if (!isTag) throw new InvalidTag(show(tag), where)
   return tag
 }

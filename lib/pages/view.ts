@@ -4,6 +4,7 @@ import { deadlines, stateAt, type Entry } from '../cache/entry.js'
 import { BadEntry } from '../errors.js'
 import type { Settings } from '../options.js'
 import { parseHttpDate } from './conditional.js'
+import type { Head } from './head.js'
 import { isOwned, mayBeStored, metaOf, type PageMeta } from './page.js'
 import type { PageRoute, Registry } from './registry.js'
 import { isAutomatic } from './tags.js'
@@ -16,6 +17,8 @@ export interface Variant {
   readonly body: Buffer
   /** The headers of the last answer: those of the next one, until a second has passed. */
   block: Block | null
+  /** The same as bytes, once they were wanted. */
+  head: Head | null
 }
 
 /** All headers of an answer, with those that change by the second. */
@@ -23,6 +26,9 @@ export interface Block {
   readonly age: number
   readonly status: string
   readonly headers: Readonly<Record<string, string>>
+  /** The same for a reply that has no headers yet: name, value, name, value. */
+  readonly lines: string[]
+  readonly notModified: string[]
 }
 
 /** A page as it is served: prepared when it enters memory. */
@@ -47,6 +53,8 @@ export interface PageView {
   lastUse: number
   /** How often, since somebody last counted. */
   uses: number
+  /** Methods that the router has been seen to bring here; see express-lane.ts. */
+  proven: number
 }
 
 let uses = 0
@@ -85,6 +93,7 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
   }
   const variants = new Map<string, Variant>(entry.bodies.map(body => [body.encoding, {
     block: null,
+    head: null,
     encoding: body.encoding,
     etag: etagOf(entry, meta, body.encoding),
     body: body.bytes,
@@ -107,7 +116,8 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     lastModified,
     initialAge: meta.age,
     lastUse: ++uses,
-    uses: 0
+    uses: 0,
+    proven: 0
   }
 }
 

@@ -23,6 +23,18 @@ t.test('a thundering herd on a cold page: one render, everyone gets the same byt
   }
 })
 
+t.test('fifty instances with a hundred visitors each on a cold page: one render, everyone gets the same bytes', async (t) => {
+  const server = await startRedis(t)
+  const pages = new Pages()
+  pages.delay = 50
+  const nodes = await startNodes(t, 50, { pages, port: server.port, redis })
+  const answers = await Promise.all(nodes.flatMap(node => Array.from({ length: 100 }, async () => await node.get(1))))
+  t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
+  t.equal(new Set(answers.map(({ body }) => body)).size, 1, 'the same bytes')
+  t.equal(pages.rendersOf(1), 1, 'one render')
+  t.comment(`${answers.length} visitors of ${nodes.length} instances: ${pages.rendersOf(1)} render`)
+})
+
 t.test('the end of a render elsewhere is heard even when it is told before the answer that there is one', async (t) => {
   const server = await startRedis(t)
   const proxy = await startProxy(t, server)

@@ -159,6 +159,8 @@ t.test('a new instance starts after a mark, with an old build on disk', async (t
       for (const app of [fresh, live]) {
         await eventually('the new one', async () => /v3/.test((await app.inject('/about')).body) && /v3/.test((await app.inject('/news')).body))
       }
+      // Before their directories go.
+      for (const app of [fresh, live]) await app.close()
     })
   }
 })

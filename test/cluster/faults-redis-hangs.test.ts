@@ -59,7 +59,7 @@ t.test('Redis hangs', async (t) => {
     await eventually('the order is delivered', () => a.app.isr.stats().redis?.queued === 0)
     await eventually('it is heard', () => b.app.isr.health().epoch === a.app.isr.health().epoch)
     t.match(await b.get(1), { page: { version: 2 } })
-    for (const node of nodes) t.equal(node.warnings.filter(message => message.includes('Redis can\'t be asked')).length, 1, 'reported once')
+    for (const node of nodes) t.equal(node.warnings.filter(message => message.includes('not all of Redis can be reached')).length, 1, 'reported once')
   })
 
   t.test('what was sent to it while it was frozen does no harm when it wakes up', async (t) => {

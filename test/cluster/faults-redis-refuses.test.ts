@@ -1,5 +1,5 @@
 import t from 'tap'
-import { connected, eventually, Pages, startNode, startNodes, type ClusterNode } from '../helpers/cluster-nodes.js'
+import { connected, disconnected, eventually, Pages, startNode, startNodes, type ClusterNode } from '../helpers/cluster-nodes.js'
 import { startRedis, type RedisServer } from '../helpers/redis-server.js'
 
 async function pageKeys (server: RedisServer, buildId = 'b1'): Promise<string[]> {
@@ -74,6 +74,45 @@ t.test('Redis is out of memory while memory evicts: the older copy in Redis neve
   await eventually('pages are written again', async () => (await pageKeys(server)).length > 1)
 })
 
+t.test('Redis is away while memory evicts: on its return the older copy never resurfaces', async (t) => {
+  const server = await startRedis(t)
+  const pages = new Pages()
+  const [node] = await startNodes(t, 1, { pages, port: server.port, isr: { memory: { maxBytes: 15_000 } }, redis: { commandTimeout: 200 } }) as [ClusterNode]
+  await node.get(1)
+  await node.get(2)
+  await eventually('the pages are in Redis', async () => (await pageKeys(server)).length === 2)
+  pages.version = 2
+  server.stop()
+  // The write of the first fails, the second is not even tried.
+  await node.app.isr.refresh({ path: '/p/1' })
+  await disconnected(node)
+  await node.app.isr.refresh({ path: '/p/2' })
+  for (let id = 10; id < 20; id++) t.equal((await node.get(id)).status, 200)
+  server.cont()
+  await connected(node)
+  t.equal((await pageKeys(server)).length, 2, 'the older copies are there')
+  for (const id of [1, 2]) t.match(await node.get(id), { status: 200, page: { version: 2 } })
+})
+
+t.test('Redis is away while a page is found gone: on its return the older copy never resurfaces', async (t) => {
+  const server = await startRedis(t)
+  const pages = new Pages()
+  let now = Date.now()
+  const [node] = await startNodes(t, 1, { pages, port: server.port, isr: { clock: () => now }, redis: { commandTimeout: 200 } }) as [ClusterNode]
+  await node.get(1)
+  await eventually('the page is in Redis', async () => (await pageKeys(server)).length === 1)
+  pages.isGone = () => true
+  server.stop()
+  await disconnected(node)
+  await node.app.isr.refresh({ path: '/p/1' })
+  server.cont()
+  await connected(node)
+  t.equal((await node.get(1)).status, 404)
+  // Nobody remembers any more that it may not be stored.
+  now += 11_000
+  t.equal((await node.get(1)).status, 404)
+})
+
 for (const [name, alter] of Object.entries({
   'another type of value': async (server, key) => {
     await server.command('del', key)
@@ -136,7 +175,7 @@ for (const key of ['clock', 'marks', 'facts', 'log']) {
     t.match(await a.get(1), { status: 200, page: { version: 2 } })
     for (const node of nodes) for (let id = 2; id < 6; id++) t.equal((await node.get(id)).status, 200)
     await new Promise(resolve => { setTimeout(resolve, 400) })
-    for (const node of nodes) t.ok(warningsOf(node, 'Redis can\'t be asked') <= 1, 'reported once')
+    for (const node of nodes) t.ok(warningsOf(node, 'not all of Redis can be reached') <= 1, 'reported once')
     await server.command('del', `{isr}:${key}`)
     await connected(...nodes)
     await eventually('nothing is queued', () => a.app.isr.stats().redis?.queued === 0)

@@ -4,6 +4,7 @@ import { Redis as Redis5 } from 'ioredis5'
 import { Redis as Valkey } from 'iovalkey'
 import { script } from '../../lib/cluster/link.js'
 import { RedisLink, type RedisTemplate } from '../../lib/cluster/redis-link.js'
+import { clusterOptions } from '../../lib/cluster/redis-template.js'
 import { codeOf, eventually, leavesNothing, leftovers, makeLink, PATIENT, startLink } from '../helpers/links.js'
 import { startRedis, type RedisServer } from '../helpers/redis-server.js'
 
@@ -25,6 +26,48 @@ function lazily (server: RedisServer): Redis {
 
 for (const [name, makeTemplate] of Object.entries(templates)) {
   t.test(name, async (t) => {
+    // First: timers that others have left would hide its own.
+    t.test('closed, it leaves nothing', async (t) => {
+      const server = await startRedis(t)
+      const before = leftovers()
+      const up = await startLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
+      t.not(await codeOf(up.link.run(script("return redis.error_reply('no')"), [])), null)
+      const under = codeOf(up.link.run(set, ['key'], ['value']))
+      await up.link.close()
+      t.ok([null, UNAVAILABLE].includes(await under), 'what is under way ends')
+      t.equal(await codeOf(up.link.run(get, ['key'])), UNAVAILABLE)
+      t.notOk(up.link.isUp)
+      t.same(up.told.toSorted(), ['subscribed', 'up'], 'being closed is no outage')
+      await leavesNothing(before)
+      await up.link.close()
+
+      const connecting = makeLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
+      const started = connecting.link.start(['news'], connecting)
+      await connecting.link.close()
+      await started
+      await leavesNothing(before)
+
+      await new RedisLink({ client: makeTemplate(server), commandTimeout: PATIENT }).close()
+
+      const hung = await startLink(t, { client: makeTemplate(server), commandTimeout: 100 })
+      server.stop()
+      const never = codeOf(hung.link.run(get, ['key']))
+      await hung.link.close()
+      t.equal(await never, UNAVAILABLE)
+      await leavesNothing(before)
+      const silent = makeLink(t, { client: makeTemplate(server), commandTimeout: 100 })
+      const late = silent.link.start(['news'], silent)
+      await silent.link.close()
+      await late
+      await leavesNothing(before)
+      server.cont()
+
+      await server.kill()
+      const refused = await startLink(t, { client: makeTemplate(server), commandTimeout: 100 })
+      await refused.link.close()
+      await leavesNothing(before)
+    })
+
     t.test('scripts run, with strings and with buffers', async (t) => {
       const { link, told } = await startLink(t, { client: makeTemplate(await startRedis(t)), commandTimeout: PATIENT })
       t.ok(link.isUp)
@@ -116,47 +159,6 @@ for (const [name, makeTemplate] of Object.entries(templates)) {
       await link.close()
       t.same(messages, [['news', 'one'], ['other', 'zwei ü'], ['news', 'three']])
     })
-
-    t.test('closed, it leaves nothing', async (t) => {
-      const server = await startRedis(t)
-      const before = leftovers()
-      const up = await startLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
-      t.not(await codeOf(up.link.run(script("return redis.error_reply('no')"), [])), null)
-      const under = codeOf(up.link.run(set, ['key'], ['value']))
-      await up.link.close()
-      t.ok([null, UNAVAILABLE].includes(await under), 'what is under way ends')
-      t.equal(await codeOf(up.link.run(get, ['key'])), UNAVAILABLE)
-      t.notOk(up.link.isUp)
-      t.same(up.told.toSorted(), ['subscribed', 'up'], 'being closed is no outage')
-      await leavesNothing(before)
-      await up.link.close()
-
-      const connecting = makeLink(t, { client: makeTemplate(server), commandTimeout: PATIENT })
-      const started = connecting.link.start(['news'], connecting)
-      await connecting.link.close()
-      await started
-      await leavesNothing(before)
-
-      await new RedisLink({ client: makeTemplate(server), commandTimeout: PATIENT }).close()
-
-      const hung = await startLink(t, { client: makeTemplate(server), commandTimeout: 100 })
-      server.stop()
-      const never = codeOf(hung.link.run(get, ['key']))
-      await hung.link.close()
-      t.equal(await never, UNAVAILABLE)
-      await leavesNothing(before)
-      const silent = makeLink(t, { client: makeTemplate(server), commandTimeout: 100 })
-      const late = silent.link.start(['news'], silent)
-      await silent.link.close()
-      await late
-      await leavesNothing(before)
-      server.cont()
-
-      await server.kill()
-      const refused = await startLink(t, { client: makeTemplate(server), commandTimeout: 100 })
-      await refused.link.close()
-      await leavesNothing(before)
-    })
   })
 }
 
@@ -202,7 +204,14 @@ t.test('options that a template has for other uses change nothing', async (t) =>
   const client = new Redis({ port: server.port, lazyConnect: true, stringNumbers: true, readOnly: true, enableAutoPipelining: true, protocol: 3, replyMapping: 'resp3', maxRetriesPerRequest: null, commandTimeout: 1 })
   const { link } = await startLink(t, { client, commandTimeout: PATIENT })
   t.equal(await link.run(set, ['key'], ['value']), 'OK')
-  t.same(await link.run(script("redis.setresp(3) return {redis.call('incr', KEYS[1]), redis.call('get', KEYS[2])}"), ['count', 'key']), [1, 'value'])
+  t.strictSame(await link.run(script("return {redis.call('incr', KEYS[1]), redis.call('get', KEYS[2])}"), ['count', 'key']), [1, 'value'])
+  await server.command('hset', 'hash', 'field', 'value')
+  t.strictSame(await link.run(script("redis.setresp(3) return redis.call('hgetall', KEYS[1])"), ['hash']), ['field', 'value'])
+})
+
+t.test('the nodes of a cluster are reached as the template says', async (t) => {
+  const options = clusterOptions({ options: { redisOptions: { password: 'secret', tls: {}, retryStrategy: () => 1 } } }, 100)
+  t.match(options, { redisOptions: { password: 'secret', tls: {}, connectTimeout: 200 } })
 })
 
 t.test('a template whose duplicates can not be made is an outage', async (t) => {

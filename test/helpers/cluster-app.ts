@@ -143,6 +143,8 @@ export interface InstanceOptions {
   isr?: Omit<ChildSettings['isr'], 'dir' | 'buildId'>
   /** Of `/page/:id`, which is rendered on demand and has the tags `pages` and `page-<id>`. */
   policy?: ChildSettings['policy']
+  /** More routes like it, each with a policy of its own. */
+  routes?: ChildSettings['routes']
   /** Milliseconds that its clock is ahead. */
   clockOffset?: number
   /** Telemetry channels to record, without `fastify-isr:`. */
@@ -327,7 +329,7 @@ function decoded (bytes: Buffer, encoding: string | undefined): string {
 
 /** Starts an instance; it is killed when the test ends, unless it has been closed. */
 export async function startInstance (t: Test, options: InstanceOptions): Promise<Instance> {
-  const { origin, name = 'a', client, redis = {}, dir, buildId = 'b1', isr = {}, policy = {}, clockOffset = 0, events = [] } = options
+  const { origin, name = 'a', client, redis = {}, dir, buildId = 'b1', isr = {}, policy = {}, routes = {}, clockOffset = 0, events = [] } = options
   const instance = new Instance(name)
   t.teardown(() => instance.kill())
   await instance.start({
@@ -337,6 +339,7 @@ export async function startInstance (t: Test, options: InstanceOptions): Promise
     redis,
     isr: { ...(dir === undefined ? { disk: false } : { dir }), buildId, ...isr },
     policy,
+    routes,
     clockOffset,
     events
   })

@@ -132,7 +132,7 @@ async function start (settings: ChildSettings): Promise<{ port: number, calls: C
   async function answerPage (request: FastifyRequest<{ Params: { id: string } }>, reply: FastifyReply): Promise<FastifyReply> {
     const { id } = request.params
     const key = request.isrRender?.key
-    const isAlone = key !== undefined && turns.get(key) !== 'granted'
+    const isAlone = key !== undefined && (turns.get(key) !== 'granted' || app.isr.health().redis !== 'connected')
     if (key !== undefined) turns.delete(key)
     const { status, answer } = await askOrigin(settings.originPort, {
       id,

@@ -57,8 +57,9 @@ interface Weather {
 
 function destroy (socket: Socket): void {
   if (socket.destroyed) return
-  // A Unix socket, or one that is not connected yet, can't be reset.
-  if (socket.connecting || socket.remoteFamily === undefined) socket.destroy()
+  // A Unix socket, or one that is not connected yet, can't be reset; one that is being shut down would
+  // neither be reset nor closed, and would keep the process from ending.
+  if (socket.connecting || socket.remoteFamily === undefined || socket.writableEnded) socket.destroy()
   else socket.resetAndDestroy()
 }
 

@@ -174,7 +174,7 @@ t.test('no file outside the output directory is opened, whatever is asked for', 
     restore()
   }
   t.equal(leaks, 0)
-  const inside = touched.filter(file => /\/site\/\.isr\/b\/[0-9a-f]{2}(?:\/[0-9a-f]{64}(?:\.[0-9a-f]+\.tmp)?)?$/.test(file))
+  const inside = touched.filter(file => /\/site\/\.isr\/b\/[0-9a-f]{2}(?:\/[0-9a-f]{64}(?:\.(?:[0-9a-f]+\.tmp|lock))?)?$/.test(file))
   t.ok(inside.length > 100, `${inside.length} files of pages were opened`)
   const others = [...new Set(touched)].filter(file => !inside.includes(file) && !['manifest.json', 'marks', 'b', ''].some(name => file === path.join(dir, '.isr', name)))
   t.same(others, [])

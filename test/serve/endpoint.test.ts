@@ -437,6 +437,8 @@ t.test('503 when the order could not be made durable; it holds in this process',
   }
   t.equal((await site.post({ inspect: [{ path: '/about' }] })).status, 200, 'what needs no disk works on')
   t.ok((await site.get('/about')).statusCode === 200)
+  // Before its directory goes.
+  await site.app.close()
 })
 
 t.test('with enabled: false orders are taken and concern nothing', async (t) => {
