@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
 import { renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { viewOf } from '../../lib/build/manifest-row.js'
+import { Column } from '../../lib/cache/column.js'
 import type { Manifest, ManifestPage } from '../../lib/index.js'
+import { PageTable } from '../../lib/pages/page-table.js'
+import type { NewPages } from '../../lib/pages/prewarm.js'
 import { readManifestOf } from './site-build.js'
 
 /** A row like another one, of a page that only the manifest knows. */
@@ -32,4 +36,14 @@ export function lengthen (dir: string, size: number, change: (manifest: Manifest
   change(manifest)
   writeManifestOf(dir, formatManifest(manifest))
   return manifest
+}
+
+/** Pages of a build that are new on disk: these rows, or all. */
+export function newPages (keys: string[], changed?: number[]): NewPages {
+  const pages = new PageTable()
+  const page = { route: '/', file: 'a'.repeat(64), bytes: 1, encodings: {}, renderedAt: '2026-01-01T00:00:00.000Z', tags: [] }
+  for (const key of keys) pages.add(viewOf({ ...page, key, path: key } as unknown as ManifestPage, 0))
+  const rows = new Column(Uint32Array)
+  for (const row of changed ?? []) rows.push(row)
+  return { pages: pages.seal(0), rows: changed === undefined ? null : rows }
 }
