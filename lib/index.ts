@@ -116,7 +116,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     enabled: settings.enabled,
     order: async (kind, key) => await orders.orderData(kind, key)
   })
-  const hot = new HotPages({ dir: settings.dir, memory: cache.memory, isKept: isDiskOn && settings.prewarm && settings.disk.writeBack && !isBuild })
+  const isHotKept = isDiskOn && settings.prewarm && settings.disk.writeBack && !isBuild
+  const hot = new HotPages({ dir: settings.dir, memory: cache.memory, isKept: () => isHotKept && served.isBuilt })
   let isReady = false
   let isClosing = false
   let building: Promise<BuildReport> | null = null

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Cache } from '../cache/cache.js'
+import { Column } from '../cache/column.js'
 import type { Lease } from '../cluster/coordinator.js'
 import type { NewPages } from '../pages/prewarm.js'
 import type { Rendered } from '../pages/render.js'
@@ -20,8 +21,8 @@ export interface SeederOptions {
 /** Puts the pages of a build where other instances find them: one instance does so for all, and nothing newer is replaced. */
 export class Seeder {
   readonly #options: SeederOptions
-  /** Pages that are not there yet, the latest first. */
-  #waiting: NewPages[] = []
+  /** What is not there yet. */
+  #pages: NewPages | null = null
   #buildId = ''
   #running: Promise<void> | null = null
   /** Since the last run began. */
@@ -34,8 +35,7 @@ export class Seeder {
   /** Pages that are new on disk. */
   add (buildId: string, pages: NewPages): void {
     // Those of the same build that are not there yet come as well.
-    const isMore = buildId === this.#buildId && pages.rows !== null
-    this.#waiting = [pages, ...isMore ? this.#waiting : []]
+    this.#pages = buildId === this.#buildId && this.#pages !== null ? union(pages, this.#pages) : pages
     this.#buildId = buildId
     this.run()
   }
@@ -51,9 +51,9 @@ export class Seeder {
   }
 
   async #runAll (): Promise<void> {
-    while (this.#isAsked && this.#waiting.length > 0) {
+    while (this.#isAsked && this.#pages !== null) {
       this.#isAsked = false
-      for (const pages of this.#waiting) await this.#run(this.#buildId, pages)
+      await this.#run(this.#buildId, this.#pages)
     }
   }
 
@@ -78,6 +78,16 @@ export class Seeder {
     await Promise.all(Array.from({ length: CONCURRENCY }, work))
     const isDone = !isOver()
     await lease.release(isDone ? { kind: 'done', forMs: SEEDED_FOR } : { kind: 'nothing' })
-    if (isDone) this.#waiting = this.#waiting.filter(pages => pages !== wanted)
+    if (isDone && this.#pages === wanted) this.#pages = null
   }
+}
+
+/** Pages of the later list that are in either. */
+function union (later: NewPages, earlier: NewPages): NewPages {
+  const { pages } = later
+  if (later.rows === null || earlier.rows === null) return { pages, rows: null }
+  const found = new Set([...later.rows, ...Array.from(earlier.rows, row => pages.find(earlier.pages.key(row)))])
+  const rows = new Column(Uint32Array)
+  for (const row of found) if (row !== -1) rows.push(row)
+  return { pages, rows }
 }

@@ -43,6 +43,11 @@ export class ServedBuild {
     return buildId === '' ? null : buildId
   }
 
+  /** All pages of a build are known. */
+  get isBuilt (): boolean {
+    return this.#build !== null
+  }
+
   /** Told of pages that are new on disk. */
   onPages (listener: (pages: NewPages) => void): void {
     this.#onPages = listener

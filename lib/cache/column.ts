@@ -34,6 +34,10 @@ export class Column {
     else this.#grow(at, value)
   }
 
+  * [Symbol.iterator] (): IterableIterator<number> {
+    for (let at = 0; at < this.size; at++) yield this.get(at)
+  }
+
   #grow (at: number, value: number): void {
     const old = this.#parts[at >>> BITS] ?? []
     const part = new this.#Type(old.length === 0 ? (at < PART ? FIRST : PART) : old.length * 2)

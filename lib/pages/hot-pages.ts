@@ -15,8 +15,8 @@ const DECAY = 0.9
 export interface HotPagesOptions {
   dir: string
   memory: MemoryTier<Held<PageView>>
-  /** Whether it may be written. */
-  isKept: boolean
+  /** Whether it may be written now: where there is no build, nothing is. */
+  isKept: () => boolean
 }
 
 /**
@@ -51,7 +51,7 @@ export class HotPages {
 
   /** Best effort. Nothing is written when nobody has asked for anything since. */
   async save (): Promise<void> {
-    if (!this.#options.isKept || !this.#count()) return
+    if (!this.#options.isKept() || !this.#count()) return
     const pages = sorted(this.#scores)
     for (const [key, score] of pages) this.#scores.set(key, score * DECAY)
     const text = `${JSON.stringify({ version: 1, pages: pages.map(([key, score]) => [key, Math.round(score * 100) / 100]) })}\n`
