@@ -12,11 +12,12 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startRedis, type RedisServer } from '../test/helpers/redis-server.js'
 import { monotonic, type InstanceSettings, type Question, type Times } from './cluster-instance.js'
-import { measure, quantile, reply, startCandidate, stopCandidate, verifyCandidate, type RunningCandidate } from './measure.js'
-import { renderPage } from './page.js'
+import { compare, contend } from './compare.js'
+import { reply, startAutocannon } from './load.js'
 import { align, describeMachine, formatMachine, summarise, type Measured, type Row } from './report.js'
-import { rotate } from './rounds.js'
+import { startCandidate, verifyCandidate, type RunningCandidate } from './running.js'
 import type { Listening } from './server.js'
+import { quantile } from './statistics.js'
 
 const WITHOUT = 'memory-hit'
 const WITH = 'redis-hit'
@@ -165,25 +166,19 @@ function formatOrders (list: readonly Visible[]): string {
 async function measureHits (redis: RedisServer): Promise<{ rows: Row[], measured: Measured[] }> {
   process.env['BENCH_REDIS_PORT'] = String(redis.port)
   const running: RunningCandidate[] = []
-  const page = renderPage()
   const [rounds, seconds, connections] = [one('rounds'), one('seconds'), one('connections')]
+  const generator = startAutocannon()
   try {
     for (const name of [WITHOUT, WITH]) {
       const candidate = await startCandidate(name)
       running.push(candidate)
-      await verifyCandidate(candidate, page)
+      await verifyCandidate(candidate)
     }
-    const measured = running.map(({ name, title }): Measured => ({ name, title, rounds: [] }))
-    for (const candidate of running) await measure(candidate, 1, connections) // warms the JIT
-    for (let round = 0; round < rounds; round++) {
-      for (const index of rotate([...running.keys()], round)) {
-        measured[index]?.rounds.push(await measure(running[index] as RunningCandidate, seconds, connections))
-      }
-      progress(`hits: round ${round + 1} of ${rounds}`)
-    }
+    const onRound = (round: number): void => progress(`hits: round ${round} of ${rounds}`)
+    const measured = await compare(running.map(candidate => contend(candidate)), { rounds, seconds, connections, generator, onRound })
     return { rows: summarise(measured, WITHOUT), measured }
   } finally {
-    await Promise.all(running.map(stopCandidate))
+    await Promise.all([generator, ...running].map(each => each.stop()))
   }
 }
 

@@ -8,7 +8,7 @@ import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import fastify from 'fastify'
 import isr from 'fastify-isr'
-import { reply } from './measure.js'
+import { reply } from './load.js'
 import { align, describeMachine, formatMachine } from './report.js'
 import { median, medianRatio, rotate } from './rounds.js'
 

@@ -1,23 +1,33 @@
-// The page that every candidate answers: 10.6 KB of HTML, rendered from data with every value
-// escaped, as a template engine does it.
+// The page that every candidate answers: HTML rendered from data with every value escaped, as a
+// template engine does it.
 
-interface Product {
+export interface Product {
   name: string
   maker: string
   description: string
   price: number
 }
 
-const products: Product[] = Array.from({ length: 45 }, (_, index) => ({
-  name: `Lamp N° ${index + 1} "Ångström"`,
-  maker: index % 3 === 0 ? 'Bright & Sons' : 'Léon <Lumière>',
-  description: `A lamp for desk ${index + 1}: warm, quiet & dimmable, with a cable of ${2 + index % 4} metres.`,
-  price: 19 + index * 1.5
-}))
+/** How many products make a page of about that many kilobytes; 10.6 is the page of nearly all suites. */
+const PRODUCTS: Record<string, number> = { 1: 3, 10.6: 45, 100: 430 }
+
+export const KILOBYTES = 10.6
+
+export function productsOf (kilobytes: number): Product[] {
+  const count = PRODUCTS[kilobytes] ?? Math.max(1, Math.round(kilobytes * 4.3))
+  return Array.from({ length: count }, (_, index) => ({
+    name: `Lamp N° ${index + 1} "Ångström"`,
+    maker: index % 3 === 0 ? 'Bright & Sons' : 'Léon <Lumière>',
+    description: `A lamp for desk ${index + 1}: warm, quiet & dimmable, with a cable of ${2 + index % 4} metres.`,
+    price: 19 + index * 1.5
+  }))
+}
+
+const products = productsOf(KILOBYTES)
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
-function escape (text: string): string {
+export function escape (text: string): string {
   return text.replace(/[&<>"']/g, character => ENTITIES[character] ?? character)
 }
 
@@ -30,7 +40,7 @@ function renderProduct ({ name, maker, description, price }: Product): string {
       </li>`
 }
 
-export function renderPage (): string {
+export function renderPage (list: Product[] = products): string {
   return `<!doctype html>
 <html lang="en">
   <head>
@@ -40,7 +50,7 @@ export function renderPage (): string {
   </head>
   <body>
     <h1>Lamps</h1>
-    <ul>${products.map(renderProduct).join('')}
+    <ul>${list.map(renderProduct).join('')}
     </ul>
   </body>
 </html>

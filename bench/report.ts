@@ -1,4 +1,5 @@
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
+import { FOREIGN } from './idle.js'
 import type { Sample } from './measure.js'
 import { median, medianRatio } from './rounds.js'
 
@@ -16,6 +17,8 @@ export interface Row {
   median: Sample
   /** Medians of the ratios to the reference in the same round; null without the reference. */
   ratios: { requestsPerSecond: number, cpuMicrosecondsPerRequest: number } | null
+  /** Rounds in which other work took more of the machine than it should. */
+  noisyRounds: number
 }
 
 export interface Machine {
@@ -36,32 +39,39 @@ export function describeMachine (): Machine {
   }
 }
 
+const FIELDS = [
+  'requestsPerSecond', 'cpuMicrosecondsPerRequest', 'serverBusy', 'p50Milliseconds', 'p99Milliseconds',
+  'meanMilliseconds', 'stdevMilliseconds', 'maxMilliseconds', 'foreign'
+] as const satisfies Array<keyof Sample>
+
+function medians (rounds: Sample[]): Sample {
+  return Object.fromEntries(FIELDS.map(field => [field, median(rounds.map(sample => sample[field]))])) as Record<typeof FIELDS[number], number>
+}
+
+/** Of one candidate to another one, round by round. */
+export function ratioOf (measured: Measured[], name: string, reference: string, field: keyof Sample): number {
+  const rounds = (wanted: string): number[] => (measured.find(candidate => candidate.name === wanted)?.rounds ?? []).map(sample => sample[field])
+  const [own, others] = [rounds(name), rounds(reference)]
+  return own.length === 0 || others.length === 0 ? NaN : medianRatio(own, others)
+}
+
 export function summarise (measured: Measured[], referenceName: string): Row[] {
-  const reference = measured.find(({ name }) => name === referenceName)?.rounds
-  const ratio = (rounds: Sample[], reference: Sample[], field: keyof Sample): number =>
-    medianRatio(rounds.map(sample => sample[field]), reference.map(sample => sample[field]))
+  const hasReference = measured.some(({ name }) => name === referenceName)
   return measured.map(({ name, title, rounds }) => ({
     name,
     title,
-    median: {
-      requestsPerSecond: median(rounds.map(sample => sample.requestsPerSecond)),
-      cpuMicrosecondsPerRequest: median(rounds.map(sample => sample.cpuMicrosecondsPerRequest)),
-      serverBusy: median(rounds.map(sample => sample.serverBusy)),
-      p50Milliseconds: median(rounds.map(sample => sample.p50Milliseconds)),
-      p99Milliseconds: median(rounds.map(sample => sample.p99Milliseconds))
-    },
-    ratios: reference === undefined
-      ? null
-      : {
-          requestsPerSecond: ratio(rounds, reference, 'requestsPerSecond'),
-          cpuMicrosecondsPerRequest: ratio(rounds, reference, 'cpuMicrosecondsPerRequest')
+    median: medians(rounds),
+    ratios: hasReference
+      ? {
+          requestsPerSecond: ratioOf(measured, name, referenceName, 'requestsPerSecond'),
+          cpuMicrosecondsPerRequest: ratioOf(measured, name, referenceName, 'cpuMicrosecondsPerRequest')
         }
+      : null,
+    noisyRounds: rounds.filter(({ foreign }) => foreign > FOREIGN).length
   }))
 }
 
-const HEADINGS = ['', 'req/s', '× plain', 'CPU µs/req', '× plain', 'server busy', 'p50 ms', 'p99 ms']
-
-function cells ({ title, median, ratios }: Row): string[] {
+function cells ({ title, median, ratios, noisyRounds }: Row): string[] {
   const ratio = (value: number | undefined): string => value === undefined ? '-' : value.toFixed(2)
   return [
     title,
@@ -71,12 +81,16 @@ function cells ({ title, median, ratios }: Row): string[] {
     ratio(ratios?.cpuMicrosecondsPerRequest),
     `${Math.round(median.serverBusy * 100)} %`,
     median.p50Milliseconds.toFixed(2),
-    median.p99Milliseconds.toFixed(2)
+    median.p99Milliseconds.toFixed(2),
+    median.meanMilliseconds.toFixed(2),
+    median.stdevMilliseconds.toFixed(2),
+    median.maxMilliseconds.toFixed(1),
+    noisyRounds === 0 ? '' : `noisy: ${noisyRounds}`
   ]
 }
 
-export function formatTable (rows: Row[]): string {
-  return align([HEADINGS, ...rows.map(cells)])
+export function formatTable (rows: Row[], reference = 'reference'): string {
+  return align([['', 'req/s', `× ${reference}`, 'CPU µs/req', `× ${reference}`, 'server busy', 'p50 ms', 'p99', 'mean', 'stdev', 'max', ''], ...rows.map(cells)])
 }
 
 /** The first column to the left, figures to the right. */

@@ -1,4 +1,4 @@
-import { quantile } from './measure.js'
+import { quantile } from './statistics.js'
 
 /** Every round begins with another candidate, so that none always follows the same one. */
 export function rotate<T> (list: T[], by: number): T[] {

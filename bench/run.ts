@@ -1,80 +1,105 @@
-// npm run bench -- [--rounds 5] [--seconds 2] [--connections 50] [--only memory-hit,plain] [--json]
-import { parseArgs } from 'node:util'
-import { measure, startCandidate, stopCandidate, verifyCandidate, type RunningCandidate } from './measure.js'
-import { renderPage } from './page.js'
-import { describeMachine, formatMachine, formatTable, summarise, type Measured } from './report.js'
-import { rotate } from './rounds.js'
+// npm run bench -- [suite…] [--only raw,memory-hit] [--rounds 5] [--seconds 2] [--connections 64]
+//   [--long 30] [--small 30] [--patience 8] [--tries 2] [--nice 0] [--no-install] [--json] [--out file]
+import { writeFile } from 'node:fs/promises'
+import { cores, niceness, prioritise } from './cores.js'
+import { FOREIGN } from './idle.js'
+import { findWrk, startAutocannon } from './load.js'
+import { parseOptions, SUITES, UsageError, type Options, type SuiteName } from './options.js'
+import { describeMachine, formatMachine, formatTable } from './report.js'
+import { emptyResult, type Context, type Suite, type SuiteResult } from './suite.js'
+import { encodings } from './suites/encodings.js'
+import { hit, quick } from './suites/hit.js'
+import { build, scale, workers } from './suites/modules.js'
+import { pages } from './suites/pages.js'
+import { peers } from './suites/peers.js'
+import { predecessor } from './suites/predecessor.js'
+import { sizes } from './suites/sizes.js'
+import { small } from './suites/small.js'
+import { formatVerdicts, isMeasured, judge } from './targets.js'
+import { ownVersions } from './versions.js'
 
-const REFERENCE = 'plain'
-const CANDIDATES = ['memory-hit', 'disk-hit', 'uncached', REFERENCE]
+const RUN: Record<SuiteName, Suite> = { hit, sizes, encodings, pages, peers, predecessor, small, workers, build, scale, quick }
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2' },
-    connections: { type: 'string', default: '50' },
-    only: { type: 'string', default: CANDIDATES.join(',') },
-    json: { type: 'boolean', default: false }
+function readOptions (): Options {
+  try {
+    return parseOptions(process.argv.slice(2))
+  } catch (error) {
+    // What parseArgs refuses is a TypeError.
+    if (!(error instanceof UsageError) && !(error instanceof TypeError)) throw error
+    console.error(error.message)
+    process.exit(2)
   }
-})
-
-function atLeastOne (name: 'rounds' | 'seconds' | 'connections'): number {
-  const number = Number(options[name])
-  if (Number.isInteger(number) && number >= 1) return number
-  console.error(`--${name} must be a whole number of at least 1, got ${options[name]}`)
-  process.exit(2)
 }
 
-function chosenCandidates (): string[] {
-  const names = options.only.split(',')
-  const unknown = names.find(name => !CANDIDATES.includes(name))
-  if (unknown === undefined) return names
-  console.error(`--only knows ${CANDIDATES.join(', ')}, not ${unknown}`)
-  process.exit(2)
+function formatResult ({ suite, tables, texts, missing }: SuiteResult): string {
+  return [
+    `## ${suite}`,
+    ...tables.map(({ title, reference, rows }) =>
+      `${title}${rows.some(({ ratios }) => ratios !== null) ? `; × is to ${reference}` : ''}\n\n${formatTable(rows, 'ref')}`),
+    ...texts,
+    ...missing.map(({ name, reason }) => `${name} is left out: ${reason}`)
+  ].join('\n\n')
 }
 
-async function runRounds (candidates: RunningCandidate[]): Promise<Measured[]> {
-  const measured = candidates.map(({ name, title }): Measured => ({ name, title, rounds: [] }))
+function notes (context: Context): string {
+  const pinned = cores === null ? 'server and load share the cores' : `server on core ${cores.server}, load on core ${cores.load}`
+  const noise = `noisy: rounds in which other work took more than ${FOREIGN * 100} % of the machine`
+  const versions = [...context.versions].map(([name, version]) => `${name} ${version}`).join(', ')
+  return [formatMachine(describeMachine()), `${pinned}, niceness ${niceness()}; ${noise}`, versions].join('\n')
+}
 
-  for (const candidate of candidates) await measure(candidate, 1, connections) // warms the JIT
-
-  for (let round = 0; round < rounds; round++) {
-    for (const index of rotate([...candidates.keys()], round)) {
-      const candidate = candidates[index]
-      if (candidate === undefined) continue
-      measured[index]?.rounds.push(await measure(candidate, seconds, connections))
-    }
-    if (!options.json) console.error(`round ${round + 1} of ${rounds}`)
+/** The others go on when one fails; the process then ends with 1. */
+async function runSuite (name: SuiteName, context: Context): Promise<SuiteResult> {
+  try {
+    return await RUN[name](context)
+  } catch (error) {
+    console.error(error)
+    process.exitCode = 1
+    return { ...emptyResult(name), missing: [{ name, reason: `failed: ${String(error)}` }] }
   }
-  return measured
 }
 
-const rounds = atLeastOne('rounds')
-const seconds = atLeastOne('seconds')
-const connections = atLeastOne('connections')
-const names = chosenCandidates()
-const page = renderPage()
-const running: RunningCandidate[] = []
+// So that what has been started is ended: see `startProgram`.
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+
+const options = readOptions()
+prioritise(options.nice)
+const autocannon = startAutocannon()
+// wrk knows whole seconds only.
+const wrk = options.suites.includes('quick') || options.seconds % 1 !== 0 ? null : await findWrk()
+const generators = wrk === null ? [autocannon] : [wrk, autocannon]
+const context: Context = {
+  options,
+  autocannon,
+  fastest: generators[0] ?? autocannon,
+  generators,
+  tools: { install: options.install },
+  log: line => console.error(line),
+  versions: new Map([...ownVersions(), ...generators.map(({ name, version }) => [name, version] as const)])
+}
+const results: SuiteResult[] = []
 
 try {
-  for (const name of names) {
-    const candidate = await startCandidate(name)
-    running.push(candidate)
-    await verifyCandidate(candidate, page)
-  }
-
-  const measured = await runRounds(running)
-  const rows = summarise(measured, REFERENCE)
-  const machine = describeMachine()
-  const bytes = Buffer.byteLength(page)
-
-  if (options.json) {
-    console.log(JSON.stringify({ machine, bytes, rounds, seconds, connections, rows, measured }, null, 2))
-  } else {
-    console.log(`\n${formatTable(rows)}\n`)
-    console.log(`medians of ${rounds} rounds of ${seconds} s, ${connections} connections, ${bytes} bytes of HTML`)
-    console.log(formatMachine(machine))
+  for (const name of options.suites) {
+    const result = await runSuite(name, context)
+    results.push(result)
+    if (!options.json) console.log(`\n${formatResult(result)}`)
   }
 } finally {
-  await Promise.all(running.map(stopCandidate))
+  await Promise.all(generators.map(generator => generator.stop()))
 }
+
+const isWhole = SUITES.every(name => options.suites.includes(name))
+const verdicts = judge(results).filter(verdict => isWhole || isMeasured(verdict))
+const json = JSON.stringify({
+  machine: describeMachine(),
+  versions: Object.fromEntries(context.versions),
+  cores,
+  options,
+  results,
+  verdicts
+}, null, 2)
+if (options.out !== null) await writeFile(options.out, `${json}\n`)
+if (options.json) console.log(json)
+else console.log(`${verdicts.length === 0 ? '' : `\n## targets\n\n${formatVerdicts(verdicts)}\n`}\n${notes(context)}`)

@@ -1,16 +1,68 @@
-// The server process of one candidate: serves until its parent goes, and tells it the CPU time
-// it has used whenever it asks.
+// The server process of one candidate: serves until its parent goes, and tells it what it has
+// used whenever it asks.
 import type { AddressInfo } from 'node:net'
-import type { Candidate } from './candidate.js'
+import { PerformanceObserver } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Candidate, Setting } from './candidate.js'
 
 export interface Listening {
   port: number
 }
 
-const { default: candidate } = await import(process.argv[2] ?? '') as { default: Candidate }
-const app = await candidate.createApp()
-await app.listen({ host: '127.0.0.1', port: 0 })
+/** The app could not be made. */
+export interface Refused {
+  refused: string
+}
 
-process.on('message', () => process.send?.(process.cpuUsage()))
-process.on('disconnect', () => { app.close() })
-process.send?.({ port: (app.server.address() as AddressInfo).port } satisfies Listening)
+export type Question = 'cpu' | 'collect' | 'memory'
+
+export interface Memory {
+  heap: number
+  /** Buffers. */
+  external: number
+  /** Since the last `collect`. */
+  collections: number
+}
+
+/** Milliseconds after which the observer of collections has been told. */
+const NOTICED = 50
+
+let collections = 0
+
+/** Buffers go some time after what held them. */
+async function collect (): Promise<void> {
+  globalThis.gc?.()
+  await sleep(NOTICED)
+  globalThis.gc?.()
+  await sleep(NOTICED)
+}
+
+async function answer (question: Question): Promise<NodeJS.CpuUsage | Memory> {
+  if (question === 'cpu') return process.cpuUsage()
+  if (question === 'collect') await collect()
+  const { heapUsed, external } = process.memoryUsage()
+  await sleep(NOTICED)
+  if (question === 'collect') collections = 0
+  return { heap: heapUsed, external, collections }
+}
+
+async function listen (): Promise<Listening | Refused> {
+  try {
+    const { default: candidate } = await import(process.argv[2] ?? '') as { default: Candidate }
+    const app = await candidate.createApp(JSON.parse(process.argv[3] ?? '{}') as Setting)
+    const server = 'server' in app ? app.server : app
+    process.on('disconnect', () => { app.close() })
+    if ('server' in app) await app.listen({ host: '127.0.0.1', port: 0 })
+    else await new Promise<void>(resolve => { app.listen(0, '127.0.0.1', resolve) })
+    return { port: (server.address() as AddressInfo).port }
+  } catch (error) {
+    process.on('disconnect', () => { process.exit() })
+    return { refused: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+if (globalThis.gc !== undefined) {
+  new PerformanceObserver(list => { collections += list.getEntries().length }).observe({ entryTypes: ['gc'] })
+}
+process.on('message', async (question: Question) => { process.send?.(await answer(question)) })
+process.send?.(await listen())

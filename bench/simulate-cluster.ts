@@ -4,13 +4,14 @@ import { fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { quantile, reply } from './measure.js'
+import { reply } from './load.js'
 import { align, describeMachine, formatMachine } from './report.js'
 import { predict, type Prediction } from './simulation/prediction.js'
 import { Random } from './simulation/random.js'
 import { shareStorage } from './simulation/shared-storage.js'
 import { VirtualTime } from './simulation/virtual-time.js'
 import { World, type Findings, type Setting } from './simulation/world.js'
+import { quantile } from './statistics.js'
 
 /** Copies of pages in the memories of all instances: beyond it, those of this machine are too small. */
 const MOST_COPIES = 100_000

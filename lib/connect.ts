@@ -96,7 +96,7 @@ function connectToRedis ({ settings, log, isBuild, onConnected }: ConnectOptions
   return {
     coordinator,
     shared,
-    clock: () => settings.clock() + coordinator.offset,
+    clock: coordinator.clock,
     async lookForOrders () {
       // Given to this disk, meant for all: the command line knows of no Redis.
       // Those that Redis has refused wait already: given again, they would only count as newer.

@@ -3,7 +3,7 @@ import { createPrerenderedApp } from '../prerendered-app.js'
 
 const diskHit: Candidate = {
   title: 'disk hit',
-  createApp: () => createPrerenderedApp({ memory: { maxBytes: 0 } }),
+  createApp: ({ kilobytes }) => createPrerenderedApp({ memory: { maxBytes: 0 } }, { kilobytes }),
   cacheStatus: 'fastify-isr; hit'
 }
 

@@ -1,13 +1,13 @@
 import fastify from 'fastify'
 import type { Candidate } from '../candidate.js'
-import { renderPage } from '../page.js'
+import { productsOf, renderPage } from '../page.js'
 
-// The reference: a route without the plugin that only sends bytes it has at hand.
+// A route without the plugin that only sends bytes it has at hand.
 const plain: Candidate = {
   title: 'plain route',
-  async createApp () {
+  async createApp ({ kilobytes }) {
     const app = fastify()
-    const page = Buffer.from(renderPage())
+    const page = Buffer.from(renderPage(productsOf(kilobytes)))
     app.get('/', async (request, reply) => reply.type('text/html; charset=utf-8').send(page))
     return app
   }

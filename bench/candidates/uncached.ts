@@ -1,12 +1,13 @@
 import fastify from 'fastify'
 import type { Candidate } from '../candidate.js'
-import { renderPage } from '../page.js'
+import { productsOf, renderPage } from '../page.js'
 
 const uncached: Candidate = {
   title: 'uncached render',
-  async createApp () {
+  async createApp ({ kilobytes }) {
     const app = fastify()
-    app.get('/', async (request, reply) => reply.type('text/html; charset=utf-8').send(renderPage()))
+    const products = productsOf(kilobytes)
+    app.get('/', async (request, reply) => reply.type('text/html; charset=utf-8').send(renderPage(products)))
     return app
   }
 }

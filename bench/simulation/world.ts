@@ -219,7 +219,7 @@ export class World {
       onConnected () {},
       onDisconnected () {}
     })
-    const clock = (): number => machineClock() + coordinator.offset
+    const { clock } = coordinator
     const cache = new Cache<number, null>({
       maxBytes: pages * PAGE_BYTES,
       queue: new RenderQueue(8, 10_000),

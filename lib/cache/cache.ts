@@ -276,7 +276,6 @@ export class Cache<View, R> implements Listener {
     await Promise.all([this.#options.queue.close(), Promise.race([this.#flights.idle(), late])])
     await Promise.race([this.#clearances.ended(), late])
     bound.abort()
-    this.#flights.close()
   }
 
   /** The newest flight that knows every mark that concerns the source, or that has not begun. */

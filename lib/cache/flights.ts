@@ -100,6 +100,7 @@ export class Flights<View, R> {
   /** A flight that belongs to nobody: not to the render that caused it, either. */
   startBehind (key: string, plan: FlightPlan, fly: Fly<View, R>): void {
     this.#inside.run(undefined, () => { this.start(key, plan, fly) })
+    this.#rest()
   }
 
   /** A new flight that nobody can join. */
@@ -168,16 +169,19 @@ export class Flights<View, R> {
 
   /** Runs the code of a render: inside its flight, outside of everything else. */
   run<T> (flight: Flight<View, R>, code: () => Promise<T>): Promise<T> {
-    const end = (): void => { this.#running-- }
+    const end = (): void => {
+      this.#running--
+      this.#rest()
+    }
     this.#running++
     const work = this.#anonymous.runInAsyncScope(() => this.#inside.run(flight, code))
     work.then(end, end)
     return work
   }
 
-  /** Node keeps every storage that was used, and asks it at each promise, until it is told that nobody needs it. */
-  close (): void {
-    this.#inside.disable()
+  /** Node asks every storage that was used at each promise and callback, hits included, until it is told that nobody needs it. */
+  #rest (): void {
+    if (this.#running === 0) this.#inside.disable()
   }
 
   #make (key: string, promise: Flight<View, R>['promise'], more: FlightPlan & { alone: Alone | null }): Flight<View, R> {

@@ -8,7 +8,7 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then return false end
 if kind ~= 'hash' then return 0 end
 if redis.call('HSTRLEN', KEYS[1], 'bytes') > tonumber(ARGV[1]) then return false end
-return redis.call('HGET', KEYS[1], 'bytes')
+return redis.call('HGET', KEYS[1], 'bytes') or 0
 `)
 
 // Of what is there only a whole version counts: anything else gives way to every write.

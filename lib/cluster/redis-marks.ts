@@ -81,8 +81,10 @@ end
 /** ARGV: new incarnation or '' to read only, known incarnation, highest epoch seen, id of the last order applied, channel, beat. */
 const BEAT = script(`${IS_WHOLE}
 local incarnation = redis.call('HGET', KEYS[1], 'incarnation')
-local epoch = tonumber(redis.call('HGET', KEYS[1], 'epoch') or 0)
-local isCount = epoch and epoch >= 0 and epoch < 68719476736 and epoch % 1 == 0
+local counted = redis.call('HGET', KEYS[1], 'epoch') or '0'
+-- As HINCRBY would have it.
+local isCount = #counted < 11 and string.match(counted, '^%d+$')
+local epoch = tonumber(counted)
 if not isCount then epoch = 0 end
 local seen = tonumber(ARGV[3])
 local isLost = not incarnation or not isCount or not isWhole() or (incarnation == ARGV[2] and (epoch < seen or isForked(ARGV[4])))

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Coordinator, Lease, Listener, Mark, Moment, Order, Ordered, Turn, TurnRequest } from './coordinator.js'
+import { ClusterClock } from './cluster-clock.js'
+import { Hearing } from './hearing.js'
 import type { Link } from './link.js'
 import { MOST_EPOCH, parseMessage, type Message } from './messages.js'
 import { OrderQueue } from './order-queue.js'
@@ -34,10 +36,6 @@ const GENERATIONS = 65_536
 const BATCH = 500
 /** A look at Redis is good for so many heartbeats. */
 const MOST_BEATS_LATE = 2.5
-/** What was published that much of a heartbeat ago must have been heard. */
-const LATE = 0.5
-/** Beyond it the clocks of two machines differ, not the ways to Redis (milliseconds). */
-const MOST_NOISE = 20
 /** Orders that may have been missed: somebody who tells of a later one is not believed unless Redis says so, too. */
 const MOST_GAP = 1_000_000
 
@@ -69,10 +67,7 @@ export class RedisCoordinator implements Coordinator {
   #trustedUntil = 0
   /** Whether anybody was told so or otherwise. */
   #hasTold = false
-  #beats = 0
-  #heard = 0
-  /** Beats that Redis has published and nobody has heard here, the earliest first, and since when. */
-  #unheard: { beat: number, since: number }[] = []
+  readonly #hearing: Hearing
   #beating: Promise<boolean> | null = null
   #isBehind = false
   #timer: NodeJS.Timeout | undefined
@@ -82,18 +77,18 @@ export class RedisCoordinator implements Coordinator {
   #isRefused = false
   #isStarted = false
   #isClosed = false
-  /** Milliseconds by which Redis is ahead of this machine's clock. */
-  offset = 0
-  #isOffsetKnown = false
+  readonly #clock: ClusterClock
 
   constructor (options: RedisCoordinatorOptions) {
     const { link, prefix, heartbeat, leaseTtl, clock, maxMarks } = options
     this.#options = options
+    this.#clock = new ClusterClock(clock)
+    this.#hearing = new Hearing(heartbeat)
     // Clients put their prefix before keys, not before channels.
     this.#channel = `${link.keyPrefix}{${prefix}}:events`
     this.#ownChannel = `${this.#channel}:${this.#id}`
     const common = { link, prefix, channel: this.#channel, source: this.#id }
-    this.#marks = new RedisMarks({ ...common, clock: () => clock() + this.offset, ...(maxMarks === undefined ? {} : { most: maxMarks }) })
+    this.#marks = new RedisMarks({ ...common, clock: () => this.#clock.now(), ...(maxMarks === undefined ? {} : { most: maxMarks }) })
     this.#leases = new RedisLeases({
       ...common,
       leaseTtl,
@@ -108,6 +103,11 @@ export class RedisCoordinator implements Coordinator {
   get isDisconnected (): boolean {
     // Of a process that stood still, nobody knows what it has missed.
     return !this.#isConnected || performance.now() > this.#trustedUntil
+  }
+
+  /** Milliseconds; the same on all machines that share a Redis. */
+  get clock (): () => number {
+    return () => this.#clock.now()
   }
 
   /** What an operator wants to know. */
@@ -173,7 +173,7 @@ export class RedisCoordinator implements Coordinator {
       message: (channel, text) => { this.#hear(channel, text) },
       subscribed: () => {
         this.#isListening = true
-        this.#unheard = []
+        this.#hearing.reset()
         // What was said in between may be lost.
         void this.#catchUp()
       },
@@ -241,9 +241,7 @@ export class RedisCoordinator implements Coordinator {
 
   #hear (channel: string, text: string): void {
     if (channel === this.#ownChannel) {
-      const beat = Number(text)
-      if (beat > this.#heard && beat <= this.#beats) this.#heard = beat
-      this.#unheard = this.#unheard.filter(({ beat }) => beat > this.#heard)
+      this.#hearing.hear(Number(text))
       return
     }
     const message = parseMessage(text)
@@ -299,7 +297,7 @@ export class RedisCoordinator implements Coordinator {
   async #beatOnce (): Promise<boolean> {
     if (this.#isClosed) return false
     const { clock, isReadOnly = false } = this.#options
-    const beat = ++this.#beats
+    const beat = this.#hearing.next()
     const before = clock()
     try {
       const { incarnation, epoch, time } = await this.#marks.beat({
@@ -311,7 +309,7 @@ export class RedisCoordinator implements Coordinator {
         beat
       })
       if (!isReadOnly) this.#doubtSilence(beat)
-      this.#setOffset(time, before, clock())
+      this.#clock.measure(time, before, clock())
       this.#trustedUntil = performance.now() + this.#every * MOST_BEATS_LATE
       // An empty Redis, which only a server may put in order.
       if (incarnation === '') {
@@ -331,13 +329,8 @@ export class RedisCoordinator implements Coordinator {
     }
   }
 
-  /** A connection whose other end is gone says nothing, not even that. */
   #doubtSilence (beat: number): void {
-    if (!this.#isListening) return
-    const now = performance.now()
-    if (beat > this.#heard) this.#unheard.push({ beat, since: now })
-    const [earliest] = this.#unheard
-    if (earliest === undefined || now - earliest.since < this.#options.heartbeat * LATE) return
+    if (!this.#isListening || !this.#hearing.isLost(beat)) return
     this.#isListening = false
     this.#tell(new Error('nothing is heard of what is published'))
     this.#options.link.resubscribe()
@@ -412,15 +405,6 @@ export class RedisCoordinator implements Coordinator {
       this.#leases.wakeAll()
       this.#options.onDisconnected(error ?? this.#cause ?? new Error('not connected yet'))
     }
-  }
-
-  /** Ages are told by one clock. One that a test has made is not corrected as it moves. */
-  #setOffset (time: number, before: number, after: number): void {
-    if (this.#isOffsetKnown && this.#options.clock !== Date.now) return
-    this.#isOffsetKnown = true
-    const offset = time - (before + after) / 2
-    const noise = (after - before) / 2 + MOST_NOISE
-    if (Math.abs(offset - this.offset) > noise) this.offset = Math.abs(offset) > noise ? Math.round(offset) : 0
   }
 
   #newId (): string {

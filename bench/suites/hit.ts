@@ -1,0 +1,37 @@
+import { contend } from '../compare.js'
+import { BROWSER } from '../requests.js'
+import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
+
+export const CANDIDATES = [
+  'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'hooked-plain', 'hooked-hit',
+  'disk-hit', 'static', 'dedupe', 'uncached', 'nginx'
+]
+const WITH_BROWSER = ['raw', 'plain', 'memory-hit', 'express-hit', 'nginx']
+
+export const hit: Suite = async context => {
+  const result = emptyResult('hit')
+  const { options: { long, seconds }, generators, fastest } = context
+  await withCandidates(CANDIDATES, context, result, async running => {
+    const all = running.map(candidate => contend(candidate))
+    for (const generator of generators) {
+      const name = generator === fastest ? 'minimal' : generator.name
+      await addTable(result, all, context, { name, title: 'One page of 10.6 KB', reference: 'raw', generator })
+    }
+    const browsers = running.filter(({ name }) => WITH_BROWSER.includes(name)).map(candidate => contend(candidate, { headers: BROWSER }))
+    await addTable(result, browsers, context, { name: 'browser', title: "The same with a browser's headers", reference: 'raw' })
+    if (long > 0) {
+      await addTable(result, all, context, { name: 'long', title: 'The same for longer', reference: 'raw', rounds: 1, seconds: Math.max(long, seconds), connections: 100 })
+    }
+  })
+  return result
+}
+
+/** For development: a minute. */
+export const quick: Suite = async context => {
+  const result = emptyResult('quick')
+  await withCandidates(context.options.only ?? ['raw', 'plain', 'memory-hit', 'express-hit', 'disk-hit', 'uncached'], context, result, async running => {
+    const all = running.map(candidate => contend(candidate))
+    await addTable(result, all, context, { name: 'minimal', title: 'One page of 10.6 KB', reference: 'raw', generator: context.autocannon })
+  })
+  return result
+}
