@@ -9,6 +9,7 @@ import { isBuildProcess } from './build/mode.js'
 import { Seeder } from './build/seed.js'
 import { ServedBuild } from './build/served-build.js'
 import { Cache } from './cache/cache.js'
+import type { Entry } from './cache/entry.js'
 import { RenderQueue } from './cache/render-queue.js'
 import { connect } from './connect.js'
 import { cached } from './data/cached.js'
@@ -26,6 +27,7 @@ import { readOptions, type Settings } from './options.js'
 import { findDirectRoutes } from './pages/direct.js'
 import { ExpressSetup } from './pages/express-setup.js'
 import { makeGate } from './pages/gate.js'
+import { HotPages } from './pages/hot-pages.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
 import { prewarm } from './pages/prewarm.js'
@@ -45,6 +47,8 @@ export type * from '../types/index.js'
 const kHandle = Symbol.for('fastify-isr')
 /** How often builds and marks of other processes are looked for (milliseconds). */
 const HEARTBEAT = 1000
+/** How often it is noted which pages are hot, in heartbeats. */
+const BEATS_PER_SAVE = 60
 
 async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<void> {
   const given = readOptions(options)
@@ -87,7 +91,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     clock: settings.clock,
     renderTimeout: render.timeout,
     // One engine, one memory: a key tells which of the two it is.
-    prepare: entry => (isPageKey(entry.key) ? prepareView(entry, registry, settings) : prepareDatum(entry)) as PageView,
+    prepare: entry => isPageKey(entry.key) ? preparePage(entry) : prepareDatum(entry) as unknown as PageView,
     onError: (key, error) => { report(error, { key }, 'a stored page could not be used; it is rendered again') }
   })
   const pages = new PageServer({ cache, context, isDisconnected: () => coordinator.isDisconnected })
@@ -104,8 +108,12 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   const served = new ServedBuild({ settings, cache, known, log })
   const follower = new BuildFollower({
     dir: settings.dir,
-    onManifest: manifest => { served.adopt(manifest) },
-    onError: error => { report(error, {}, 'the manifest could not be read; what was served is served on') },
+    onHead: head => { served.expect(head) },
+    onBuild: async build => { await served.adopt(build) },
+    onError: (error) => {
+      served.forgo()
+      report(error, {}, 'the manifest could not be read; what was served is served on')
+    },
     inUse: () => served.buildId === null ? [] : [served.buildId]
   })
   const seeder = new Seeder({ cache, claim: cluster.claim, isClosing: () => isClosing })
@@ -118,6 +126,8 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     enabled: settings.enabled,
     order: async (kind, key) => await orders.orderData(kind, key)
   })
+  const isHotKept = isDiskOn && settings.prewarm && settings.disk.writeBack && !isBuild
+  const hot = new HotPages({ dir: settings.dir, memory: cache.memory, isKept: () => isHotKept && served.isBuilt })
   let isReady = false
   let isClosing = false
   let building: Promise<BuildReport> | null = null
@@ -164,15 +174,18 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
       seeder.add(cache.buildId, pages)
       if (!settings.prewarm || !settings.enabled || isClosing) return
       const { buildId } = served
-      void prewarm(cache, pages, () => isClosing || served.buildId !== buildId)
+      void prewarm(cache, pages, { hottest: hot.hottest(), isOver: () => isClosing || served.buildId !== buildId })
     })
     const sharing = settings.redis !== null ? 'redis' : settings.tier !== null ? 'tier' : null
     if (isDiskOn) {
       await coordinator.start(cache)
-      await follower.check()
+      if (settings.prewarm) await hot.load()
+      await follower.start()
       if (served.buildId === null) served.begin()
       if (sharing !== null && served.buildId === null && !isBuild) throw new SharedWithoutBuild(sharing)
+      let beats = 0
       heartbeat = setInterval(() => {
+        if (++beats % BEATS_PER_SAVE === 0) void hot.save()
         void follower.check()
         void cluster.lookForOrders()
       }, HEARTBEAT)
@@ -195,6 +208,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     isClosing = true
     clearInterval(heartbeat)
     closing.abort()
+    await Promise.all([follower.close(), hot.save()])
     await building?.catch(() => {})
     // Later plugins (databases) close before earlier ones: what renders must have ended by then.
     await cache.close()
@@ -202,11 +216,18 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
   })
   app.addHook('onClose', async () => {
     clearInterval(heartbeat)
-    await seeder.close()
+    await Promise.all([seeder.close(), orders.close()])
     await served.close()
     await cluster.shared?.close()
     await coordinator.close()
   })
+
+  function preparePage (entry: Entry): PageView {
+    const view = prepareView(entry, registry, settings)
+    // It takes the place of one that visitors have asked for.
+    view.uses = cache.memory.peek(entry.key)?.view.uses ?? 0
+    return view
+  }
 
   async function requireReady (name: string): Promise<void> {
     // Whoever awaited ready() may go on a moment before this plugin hears of it.

@@ -2,6 +2,8 @@ import { constants } from 'node:fs'
 import { mkdir, open, realpath, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { UrlStyle } from '../../types/index.js'
+import { ByteTable } from '../cache/byte-table.js'
+import { Column } from '../cache/column.js'
 import type { EncodedBody } from '../cache/entry.js'
 
 /** What any web server may read. */
@@ -57,19 +59,42 @@ export function isExportName (file: string): boolean {
  * encoding, can't both have one.
  */
 export class ExportNames {
-  readonly #files = new Map<string, string>()
-  readonly #folders = new Map<string, string>()
+  /** Names without the suffix of an encoding, and all folders on the way; of each the page that has it. */
+  readonly #files = new Owners()
+  readonly #folders = new Owners()
 
   /** Null when the name is free, else the page that has it. */
   claim (file: string, key: string): string | null {
     const name = file.toLowerCase()
     const names = [name, ...Object.values(SUFFIXES).map(suffix => name + suffix)]
     const parents = name.split('/').slice(0, -1).map((_, index, parts) => parts.slice(0, index + 1).join('/'))
-    const other = [...names.map(name => this.#files.get(name) ?? this.#folders.get(name)), ...parents.map(parent => this.#files.get(parent))].find(key => key !== undefined)
+    const other = [...names.map(name => this.#fileOf(name) ?? this.#folders.get(name)), ...parents.map(parent => this.#fileOf(parent))].find(key => key !== null)
     if (other !== undefined) return other
-    for (const name of names) this.#files.set(name, key)
-    for (const parent of parents) this.#folders.set(parent, this.#folders.get(parent) ?? key)
+    this.#files.add(name, key)
+    for (const parent of parents) this.#folders.add(parent, key)
     return null
+  }
+
+  /** The page of which this is a file: in one encoding, or as it is. */
+  #fileOf (name: string): string | null {
+    const suffix = Object.values(SUFFIXES).find(suffix => name.endsWith(suffix))
+    return this.#files.get(name) ?? (suffix === undefined ? null : this.#files.get(name.slice(0, -suffix.length)))
+  }
+}
+
+/** Names and the first who had each, for a million of them. */
+class Owners {
+  readonly #names = new ByteTable()
+  readonly #keys = new ByteTable()
+  readonly #owners = new Column(Uint32Array)
+
+  get (name: string): string | null {
+    const id = this.#names.find(name)
+    return id === -1 ? null : this.#keys.get(this.#owners.get(id))
+  }
+
+  add (name: string, key: string): void {
+    if (this.#names.add(name) === this.#owners.size) this.#owners.push(this.#keys.add(key))
   }
 }
 

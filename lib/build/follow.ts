@@ -1,16 +1,20 @@
 import { stat } from 'node:fs/promises'
-import type { Manifest } from '../../types/index.js'
-import { manifestFile, readManifest } from './manifest.js'
+import { manifestFile, readBuild, type Build, type ManifestHead } from './manifest.js'
 import { GRACE, removeOldBuilds, touchBuild } from './old-builds.js'
 
 export interface FollowerOptions {
   dir: string
-  /** Called with the manifest as it is at start, and with each new one. */
-  onManifest: (manifest: Manifest) => void
+  /** Called with the build as it is at start, and with each new one. */
+  onBuild: (build: Build) => Promise<void>
+  /** Called before a build that takes a while to read. */
+  onHead: (head: ManifestHead) => void
   onError: (error: Error) => void
   /** Builds that this process reads. */
   inUse: () => readonly string[]
 }
+
+/** A manifest of so many bytes is not waited for at start: some ten thousand pages, or a tenth of a second. */
+const LONG = 4 * 1024 * 1024
 
 /** Notices builds: looks at the manifest at start and whenever it is told to, never per request. */
 export class BuildFollower {
@@ -21,9 +25,17 @@ export class BuildFollower {
   #latest: string | null = null
   #tidiedAt = 0
   #checking: Promise<void> | null = null
+  #isClosing = false
+  #onLong: () => void = () => {}
 
   constructor (options: FollowerOptions) {
     this.#options = options
+  }
+
+  /** The first check; one that takes long goes on behind, when it is known which build it is. Never rejects. */
+  async start (): Promise<void> {
+    const isLong = new Promise<void>(resolve => { this.#onLong = resolve })
+    await Promise.race([this.check(), isLong])
   }
 
   /** Single-flight; never rejects. */
@@ -38,17 +50,21 @@ export class BuildFollower {
     await this.check()
   }
 
+  /** What is being read is not needed any more. */
+  async close (): Promise<void> {
+    this.#isClosing = true
+    await this.#checking
+  }
+
   async #check (): Promise<void> {
-    const { dir, onManifest, onError } = this.#options
+    const { dir, onError } = this.#options
     const facts = await stat(manifestFile(dir), { bigint: true }).catch(() => null)
     const identity = facts === null ? '' : `${facts.ino} ${facts.size} ${facts.mtimeNs}`
     if (identity !== this.#seen) {
       // A manifest that can't be used is reported once and left alone until it changes.
       this.#seen = identity
       try {
-        const manifest = facts === null ? null : await readManifest(dir)
-        this.#latest = manifest?.buildId ?? null
-        if (manifest !== null) onManifest(manifest)
+        await this.#read(facts !== null)
       } catch (error) {
         this.#latest = null
         // One that could not even be read may be readable next time.
@@ -58,6 +74,18 @@ export class BuildFollower {
       }
     }
     await this.#tidy()
+  }
+
+  async #read (isThere: boolean): Promise<void> {
+    const { dir, onBuild, onHead } = this.#options
+    const build = isThere ? await readBuild(dir, { onHead: (head, bytes) => { if (bytes > LONG) this.#begin(head, onHead) }, isStopped: () => this.#isClosing }) : null
+    this.#latest = build?.head.buildId ?? null
+    if (build !== null) await onBuild(build)
+  }
+
+  #begin (head: ManifestHead, onHead: FollowerOptions['onHead']): void {
+    onHead(head)
+    this.#onLong()
   }
 
   async #tidy (): Promise<void> {

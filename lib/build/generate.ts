@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { BuildOptions, BuildProblem, BuildReport, BuildRow, Manifest, ManifestPage } from '../../types/index.js'
+import type { BuildOptions, BuildProblem, BuildReport, BuildRow, ManifestPage } from '../../types/index.js'
+import { ByteTable } from '../cache/byte-table.js'
 import type { Cache, Landing } from '../cache/cache.js'
 import type { Entry } from '../cache/entry.js'
 import { orAbort } from '../cache/or-abort.js'
@@ -12,17 +13,19 @@ import type { Settings } from '../options.js'
 import { isEncodedAsWanted } from '../pages/encode.js'
 import type { Matcher } from '../pages/matcher.js'
 import { metaOf } from '../pages/page.js'
+import { PageTable } from '../pages/page-table.js'
 import type { Registry } from '../pages/registry.js'
 import type { Rendered, RenderPage } from '../pages/render.js'
 import { pageSource, type SourceContext } from '../pages/source.js'
 import type { PageView } from '../pages/view.js'
 import { readBuildOptions, type BuildSettings } from './build-options.js'
 import { linksOf } from './crawl.js'
-import { readManifest } from './manifest.js'
+import { readBuild, rowsOf, type Build } from './manifest.js'
 import { GRACE, removeOldBuilds } from './old-builds.js'
 import { BuildPlan, type PlannedPage } from './plan.js'
-import { isSitemapName, sitemapFiles, writeSitemap, type SitemapUrl } from './sitemap.js'
-import { Stage } from './stage.js'
+import { ReportRows } from './report-rows.js'
+import { isSitemapName, writeSitemap, type SitemapUrl } from './sitemap.js'
+import { Stage, type KeptPages } from './stage.js'
 
 export interface BuildContext {
   settings: Settings
@@ -56,13 +59,15 @@ interface Run {
   /** How pages are rendered: the base URL of this build is theirs, too. */
   readonly source: SourceContext
   readonly renderer: BuildRenderer
-  readonly previous: Manifest | null
+  readonly previous: Build | null
   readonly isPartial: boolean
   readonly plan: BuildPlan
   readonly stage: Stage
-  readonly rows: BuildRow[]
+  /** For the report. */
+  readonly rows: ReportRows
   readonly problems: BuildProblem[]
   readonly warnings: string[]
+  done: number
   failures: number
 }
 
@@ -81,27 +86,34 @@ const STOPPED: BuildReport['sitemap'] = { file: null, urls: 0, reason: 'the buil
 export async function build (context: BuildContext, options: BuildOptions): Promise<BuildReport> {
   const startedAt = performance.now()
   const run = await begin(context, readBuildOptions(options, context.settings))
-  const { rows, stage, wanted, problems, warnings } = run
+  const { rows, stage, wanted, previous, problems, warnings } = run
   const touching = setInterval(() => { void stage.touch() }, GRACE / 4)
   let result: Committed | null = null
   try {
     await stage.open()
     await renderAll(run)
-    if (hasToStop(run)) await stage.discard()
-    else result = await commit(run)
+    if (hasToStop(run)) {
+      await stage.report(row => { rows.add(row) })
+      await stage.discard()
+    } else result = await commit(run)
   } catch (error) {
     await stage.discard()
     throw isOfFileSystem(error) ? new BuildUnwritable(wanted.dir, error.message, { cause: error }) : error
   } finally {
     clearInterval(touching)
     await run.renderer.close()
+    await previous?.rows.close()
   }
+  let pages: BuildRow[] | null = null
   return {
     buildId: stage.buildId,
     dir: wanted.dir,
     generatedAt: result?.generatedAt ?? new Date().toISOString(),
     durationMs: Math.round(performance.now() - startedAt),
-    pages: rows.sort((a, b) => a.key < b.key ? -1 : 1),
+    get pages () {
+      pages ??= rows.unpack()
+      return pages
+    },
     removed: result?.removed ?? [],
     sitemap: result?.sitemap ?? STOPPED,
     warnings,
@@ -116,13 +128,13 @@ async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run
   if (wanted.sitemap && !wanted.hasBaseUrl) throw new SitemapWithoutBaseUrl()
   const isPartial = paths !== null || routes !== null
   const warnings: string[] = []
-  const previous = await readManifest(dir).catch((error: Error) => {
+  const previous = await readBuild(dir).catch((error: Error) => {
     // What a partial build leaves as it is has to be known.
     if (isPartial) throw error
     warnings.push(error.message)
     return null
   })
-  const knownId = (isPartial ? previous?.buildId : undefined) ?? settings.buildId
+  const knownId = (isPartial ? previous?.head.buildId : undefined) ?? settings.buildId
   const problems: BuildProblem[] = []
   const renderer = context.renderer(wanted.workers)
   return {
@@ -132,11 +144,12 @@ async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run
     renderer,
     previous,
     isPartial,
-    plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? [], problems }),
+    plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? new PageTable().seal(0), problems }),
     stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle, start: context.now() }),
-    rows: [],
+    rows: new ReportRows(),
     problems,
     warnings,
+    done: 0,
     failures: 0
   }
 }
@@ -199,7 +212,11 @@ async function renderOne (run: Run, planned: PlannedPage, queue: RenderQueue, st
   if (landing.type === 'failed' && old !== null) {
     progress(run, await stage.add(route, page, { ...old, buildId: stage.buildId }, { durationMs, outcome: 'kept', error }))
     if (wanted.crawl) followLinks(run, page.path, old)
-  } else progress(run, { key: page.key, path: page.path, route: route.pattern, durationMs, outcome: 'failed', error })
+  } else {
+    const row: BuildRow = { key: page.key, path: page.path, route: route.pattern, durationMs, outcome: 'failed', error }
+    await stage.addFailed(row)
+    progress(run, row)
+  }
 }
 
 /** Null also for a page that was purged: it must not come back. */
@@ -223,9 +240,9 @@ function whyNot (landing: Exclude<Landing<PageView, Rendered>, { type: 'held' }>
 }
 
 function progress (run: Run, row: BuildRow): void {
-  run.rows.push(row)
+  run.done++
   if (row.error !== undefined) run.failures++
-  run.wanted.onProgress?.({ done: run.rows.length, total: run.plan.total, row })
+  run.wanted.onProgress?.({ done: run.done, total: run.plan.total, row })
 }
 
 function hasToStop ({ wanted, failures, problems }: Run): boolean {
@@ -239,11 +256,9 @@ function followLinks ({ plan, wanted }: Run, page: string, entry: Entry): void {
 }
 
 async function commit (run: Run): Promise<Committed> {
-  const { wanted, stage, previous, plan, warnings } = run
-  // A page that was rendered anew and can't be stored is gone; what was not asked for stays.
-  const kept = run.isPartial ? (previous?.pages ?? []).filter(page => plan.isUntouched(page)) : []
+  const { wanted, stage, previous, plan, rows, warnings } = run
   let sitemap: BuildReport['sitemap'] = { file: null, urls: 0, reason: "no sitemap: set the option 'baseUrl' (or --base-url)" }
-  const { pages, generatedAt } = await stage.commit(kept, async (pages) => {
+  const { generatedAt, has } = await stage.commit(keptPages(run), row => { rows.add(row) }, async (pages) => {
     if (wanted.hasBaseUrl) sitemap = await makeSitemap(run, pages)
   })
   if (sitemap.reason !== undefined) warnings.push(sitemap.reason)
@@ -251,24 +266,38 @@ async function commit (run: Run): Promise<Committed> {
     warnings.push(`route ${pattern}: nothing was rendered, for it has neither 'paths' nor 'onDemand'${wanted.crawl ? ' and no page links to it' : ''}`)
   }
   if (plan.isCutShort) warnings.push('the crawl ended early: it found more links than a build follows')
-  await removeOldBuilds(wanted.dir, [stage.buildId, ...(previous === null ? [] : [previous.buildId])])
-  const keys = new Set(pages.map(page => page.key))
-  return { generatedAt, sitemap, removed: (previous?.pages ?? []).map(page => page.key).filter(key => !keys.has(key)) }
+  await removeOldBuilds(wanted.dir, [stage.buildId, ...(previous === null ? [] : [previous.head.buildId])])
+  const removed: string[] = []
+  for (const row of previous?.pages.after('') ?? []) {
+    const key = previous?.pages.key(row) ?? ''
+    if (!has(key)) removed.push(key)
+  }
+  return { generatedAt, sitemap, removed }
 }
 
-async function makeSitemap ({ context, wanted }: Run, pages: readonly ManifestPage[]): Promise<BuildReport['sitemap']> {
-  const own = pages.find(page => page.export !== null && isSitemapName(page.export))
-  if (own !== undefined) return { file: null, urls: 0, reason: `no sitemap: the app has a page of its own at ${own.path}` }
-  const urls: SitemapUrl[] = []
-  const seen = new Set<string>()
-  for (const page of pages) {
-    const hints = context.registry.withPattern(page.route)[0]?.policy.sitemap
-    if (page.status !== 200 || hints === false || seen.has(page.path) || !isListable(page, wanted.baseUrl)) continue
-    seen.add(page.path)
-    urls.push({ path: page.path, lastmod: page.renderedAt, hints: hints ?? {} })
+/** A page that was rendered anew and can't be stored is gone; what was not asked for stays. */
+function keptPages ({ isPartial, previous, plan }: Run): KeptPages {
+  if (!isPartial || previous === null) return { has: () => false, async * pages () {} }
+  const { pages } = previous
+  const isKept = (row: number): boolean => row !== -1 && plan.isUntouched({ key: pages.key(row), route: pages.route(row) })
+  return { has: key => isKept(pages.find(key)), pages: () => rowsOf(previous, isKept) }
+}
+
+async function makeSitemap ({ context, wanted }: Run, pages: () => AsyncIterable<ManifestPage>): Promise<BuildReport['sitemap']> {
+  for await (const page of pages()) {
+    if (page.export !== null && isSitemapName(page.export)) return { file: null, urls: 0, reason: `no sitemap: the app has a page of its own at ${page.path}` }
   }
-  await writeSitemap(wanted.dir, sitemapFiles(wanted.baseUrl.origin, urls))
-  return { file: 'sitemap.xml', urls: urls.length }
+  const hintsOf = new Map(context.registry.routes.toReversed().map(route => [route.pattern, route.policy.sitemap]))
+  const seen = new ByteTable()
+  const urls = async function * (): AsyncGenerator<SitemapUrl> {
+    for await (const page of pages()) {
+      const hints = hintsOf.get(page.route)
+      if (page.status !== 200 || hints === false || !isListable(page, wanted.baseUrl) || seen.has(page.path)) continue
+      seen.add(page.path)
+      yield { path: page.path, lastmod: page.renderedAt, hints: hints ?? {} }
+    }
+  }
+  return { file: 'sitemap.xml', urls: await writeSitemap(wanted.dir, wanted.baseUrl.origin, urls()) }
 }
 
 /** Feeds and data files are no pages that a search engine should list, and neither are pages of other hosts. */

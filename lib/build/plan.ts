@@ -1,7 +1,9 @@
-import type { BuildProblem, ManifestPage } from '../../types/index.js'
+import type { BuildProblem } from '../../types/index.js'
+import { ByteTable } from '../cache/byte-table.js'
 import { keysOf, queryOf, type PageKey } from '../pages/key.js'
 import { headersOf, type Matcher } from '../pages/matcher.js'
 import { listPaths } from '../pages/paths.js'
+import type { PageTable } from '../pages/page-table.js'
 import type { PageRoute, Registry } from '../pages/registry.js'
 
 export interface PlannedPage {
@@ -18,7 +20,7 @@ export interface PlanOptions {
   paths: readonly string[] | null
   routes: readonly string[] | null
   /** Pages of the last build. */
-  previous: readonly ManifestPage[]
+  previous: PageTable
   problems: BuildProblem[]
 }
 
@@ -34,7 +36,7 @@ export class BuildPlan {
   readonly #listed: AsyncGenerator<PlannedPage>
   readonly #crawled: PlannedPage[] = []
   /** Keys planned so far. */
-  readonly #keys = new Set<string>()
+  readonly #keys = new ByteTable()
   /** Keys that a link planned and no list has named yet. */
   readonly #linked = new Set<string>()
   readonly #routes = new Set<PageRoute>()
@@ -69,7 +71,7 @@ export class BuildPlan {
   }
 
   /** Whether a partial build leaves a page of the last one as it is. */
-  isUntouched (page: ManifestPage): boolean {
+  isUntouched (page: { key: string, route: string }): boolean {
     // A list that no longer names a page says that the page is gone.
     return !this.#keys.has(page.key) && !this.#complete.has(page.route)
   }
@@ -184,8 +186,10 @@ export class BuildPlan {
 
   /** What a route listed last, when it can't be asked now: a list that fails takes no page away. */
   * #listPrevious (route: PageRoute): Generator<PlannedPage> {
-    for (const { key, path, route: pattern } of this.#options.previous) {
-      if (pattern !== route.pattern || this.#keys.has(key)) continue
+    const { previous } = this.#options
+    for (const row of previous.ofRoute(route.pattern)) {
+      const [key, path] = [previous.key(row), previous.path(row)]
+      if (this.#keys.has(key)) continue
       const match = this.#options.matcher.pagesAt(path).find(match => match.route === route)
       const [, search] = key.split(' ')[0]?.split('?') ?? []
       if (match !== undefined) yield * this.#planAll(route, path, match.params, search)

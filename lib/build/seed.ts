@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ManifestPage } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
+import { Column } from '../cache/column.js'
 import type { Lease } from '../cluster/coordinator.js'
+import type { NewPages } from '../pages/prewarm.js'
 import type { Rendered } from '../pages/render.js'
 import type { PageView } from '../pages/view.js'
 
@@ -20,7 +21,8 @@ export interface SeederOptions {
 /** Puts the pages of a build where other instances find them: one instance does so for all, and nothing newer is replaced. */
 export class Seeder {
   readonly #options: SeederOptions
-  #pages: readonly ManifestPage[] = []
+  /** What is not there yet. */
+  #pages: NewPages | null = null
   #buildId = ''
   #running: Promise<void> | null = null
   /** Since the last run began. */
@@ -31,12 +33,10 @@ export class Seeder {
   }
 
   /** Pages that are new on disk. */
-  add (buildId: string, pages: readonly ManifestPage[]): void {
+  add (buildId: string, pages: NewPages): void {
     // Those of the same build that are not there yet come as well.
-    const keys = new Set(pages.map(({ key }) => key))
-    const waiting = buildId === this.#buildId ? this.#pages.filter(({ key }) => !keys.has(key)) : []
+    this.#pages = buildId === this.#buildId && this.#pages !== null ? union(pages, this.#pages) : pages
     this.#buildId = buildId
-    this.#pages = [...pages, ...waiting]
     this.run()
   }
 
@@ -51,31 +51,43 @@ export class Seeder {
   }
 
   async #runAll (): Promise<void> {
-    while (this.#isAsked && this.#pages.length > 0) {
+    while (this.#isAsked && this.#pages !== null) {
       this.#isAsked = false
       await this.#run(this.#buildId, this.#pages)
     }
   }
 
-  async #run (buildId: string, pages: readonly ManifestPage[]): Promise<void> {
+  async #run (buildId: string, wanted: NewPages): Promise<void> {
     const { cache, claim } = this.#options
     const isOver = (): boolean => this.#options.isClosing() || !cache.isShared || this.#buildId !== buildId || cache.buildId !== buildId
     if (isOver()) return
+    const { pages, rows } = wanted
+    const size = rows?.size ?? pages.size
+    if (size === 0) return
     // Later builds may write over the same namespace.
-    const newest = pages.reduce((latest, { renderedAt }) => renderedAt > latest ? renderedAt : latest, '')
-    const lease = await claim(buildId, `seed:${pages.length}:${newest}`)
+    const lease = await claim(buildId, `seed:${size}:${new Date(pages.newest).toISOString()}`)
     if (lease === null) return
-    const left = pages.values()
+    let next = 0
     const work = async (): Promise<void> => {
-      for (const { key } of left) {
-        if (isOver()) return
-        await cache.seed(key)
+      while (next < size && !isOver()) {
+        const row = next++
+        await cache.seed(pages.key(rows?.get(row) ?? row))
         await nextTurn()
       }
     }
     await Promise.all(Array.from({ length: CONCURRENCY }, work))
     const isDone = !isOver()
     await lease.release(isDone ? { kind: 'done', forMs: SEEDED_FOR } : { kind: 'nothing' })
-    if (isDone && this.#pages === pages) this.#pages = []
+    if (isDone && this.#pages === wanted) this.#pages = null
   }
+}
+
+/** Pages of the later list that are in either. */
+function union (later: NewPages, earlier: NewPages): NewPages {
+  const { pages } = later
+  if (later.rows === null || earlier.rows === null) return { pages, rows: null }
+  const found = new Set([...later.rows, ...Array.from(earlier.rows, row => pages.find(earlier.pages.key(row)))])
+  const rows = new Column(Uint32Array)
+  for (const row of found) if (row !== -1) rows.push(row)
+  return { pages, rows }
 }

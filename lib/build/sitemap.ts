@@ -5,6 +5,7 @@ import { writeFileAtomically } from '../cache/atomic-file.js'
 
 /** sitemaps.org: at most 50,000 URLs a file, and 50 MB, which 50,000 of our URLs may reach only with very long paths. */
 const MAX_URLS = 50_000
+const INDEX = 'sitemap.xml'
 const MODES = { file: 0o644, folder: 0o755 }
 
 export interface SitemapUrl {
@@ -18,26 +19,35 @@ export function isSitemapName (file: string): boolean {
   return /^sitemap(?:-\d+)?\.xml$/.test(file)
 }
 
-/** File name → content: `sitemap.xml` alone, or an index of that name and numbered parts. */
-export function sitemapFiles (origin: string, urls: readonly SitemapUrl[]): Map<string, string> {
-  if (urls.length <= MAX_URLS) return new Map([['sitemap.xml', urlSet(origin, urls)]])
-  const files = new Map<string, string>()
-  for (let start = 0; start < urls.length; start += MAX_URLS) {
-    files.set(`sitemap-${start / MAX_URLS + 1}.xml`, urlSet(origin, urls.slice(start, start + MAX_URLS)))
+/**
+ * Writes `sitemap.xml` alone, or an index of that name and numbered parts, of
+ * which memory holds one at a time. Resolves with the number of URLs.
+ */
+export async function writeSitemap (dir: string, origin: string, urls: AsyncIterable<SitemapUrl> | Iterable<SitemapUrl>): Promise<number> {
+  let part: SitemapUrl[] = []
+  let parts = 0
+  const write = async (name: string, content: string): Promise<void> => { await writeFileAtomically(path.join(dir, name), content, MODES) }
+  const writePart = async (): Promise<void> => {
+    await write(partName(++parts), urlSet(origin, part))
+    part = []
   }
-  const parts = [...files.keys()].map(name => `  <sitemap><loc>${escapeXml(`${origin}/${name}`)}</loc></sitemap>`)
-  files.set('sitemap.xml', document('sitemapindex', parts))
-  return files
+  for await (const url of urls) {
+    if (part.length === MAX_URLS) await writePart()
+    part.push(url)
+  }
+  const count = parts * MAX_URLS + part.length
+  if (parts === 0) await write(INDEX, urlSet(origin, part))
+  else {
+    await writePart()
+    await write(INDEX, document('sitemapindex', Array.from({ length: parts }, (_, nth) => `  <sitemap><loc>${escapeXml(`${origin}/${partName(nth + 1)}`)}</loc></sitemap>`)))
+  }
+  // Parts that the last, larger sitemap had.
+  while (await unlink(path.join(dir, partName(++parts))).then(() => true, () => false));
+  return count
 }
 
-export async function writeSitemap (dir: string, files: ReadonlyMap<string, string>): Promise<void> {
-  for (const [name, content] of files) await writeFileAtomically(path.join(dir, name), content, MODES)
-  // Parts that the last, larger sitemap had.
-  for (let part = files.size; ; part++) {
-    if (files.has(`sitemap-${part}.xml`)) continue
-    const isRemoved = await unlink(path.join(dir, `sitemap-${part}.xml`)).then(() => true, () => false)
-    if (!isRemoved) return
-  }
+function partName (nth: number): string {
+  return `sitemap-${nth}.xml`
 }
 
 function urlSet (origin: string, urls: readonly SitemapUrl[]): string {

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, realpath, rename, rm, unlink } from 'node:fs/promises'
 import path from 'node:path'
-import type { BuildRow, Manifest, ManifestPage, UrlStyle } from '../../types/index.js'
+import type { BuildRow, ManifestPage, UrlStyle } from '../../types/index.js'
+import { ByteTable } from '../cache/byte-table.js'
 import { decode, encode } from '../cache/codec.js'
 import { entryFile } from '../cache/disk-tier.js'
 import type { Entry } from '../cache/entry.js'
@@ -11,17 +13,24 @@ import { metaOf } from '../pages/page.js'
 import type { PageRoute } from '../pages/registry.js'
 import { isAutomatic } from '../pages/tags.js'
 import { ExportNames, exportName, hasExport, placeExport, removeExport, stageExport, writeStaged } from './export.js'
-import { writeManifest } from './manifest.js'
+import { rowsOf, type Build, type ManifestHead } from './manifest.js'
+import { ManifestWriter } from './manifest-writer.js'
 import { touchBuild } from './old-builds.js'
+import { RowLog } from './row-log.js'
 
 type Row = BuildRow & ManifestPage
+type RowFacts = Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }
 
-/** The readable files of a page. */
-interface StagedExport {
-  readonly file: string
-  readonly encodings: readonly string[]
-  /** Null when they are in place already: equal bytes keep their date, which tools that copy the site go by. */
-  readonly staged: string | null
+/** Rows of the last build that this one does not touch, in the order of their keys. */
+export interface KeptPages {
+  has (key: string): boolean
+  pages (): AsyncIterable<ManifestPage>
+}
+
+export interface Committed {
+  generatedAt: string
+  /** Whether a page is there. */
+  has (key: string): boolean
 }
 
 export interface StageOptions {
@@ -29,13 +38,11 @@ export interface StageOptions {
   buildId: string
   /** Nobody can know the id yet. */
   isNewId: boolean
-  previous: Manifest | null
+  previous: Build | null
   urlStyle: UrlStyle
   /** Logical time at which the build began. */
   start: Moment
 }
-
-export type RowFacts = Pick<Row, 'durationMs'> & { outcome: 'written' | 'unchanged' | 'kept', error?: string }
 
 /** Entries are for the plugin alone. */
 const MODES = { file: 0o600, folder: 0o700 }
@@ -53,14 +60,16 @@ export class Stage {
   readonly #entries: string
   /** Folder of the export, below `.isr`. */
   readonly #exports: string
-  readonly #rows = new Map<string, Row>()
-  readonly #staged = new Map<string, StagedExport>()
+  readonly #rows: RowLog
+  /** Keys of the pages that could be rendered. */
+  readonly #keys = new ByteTable()
 
   constructor (options: StageOptions) {
     const staging = `${options.buildId}.staging-${randomBytes(4).toString('hex')}`
     this.#options = options
     this.#entries = options.isNewId ? options.buildId : staging
     this.#exports = `${staging}-export`
+    this.#rows = new RowLog(path.join(this.#root, this.#exports, 'rows'))
   }
 
   get buildId (): string {
@@ -70,6 +79,7 @@ export class Stage {
   /** Fails early where nothing can be written. */
   async open (): Promise<void> {
     for (const folder of this.#folders) await mkdir(path.join(this.#root, folder), { recursive: true, mode: MODES.folder })
+    await this.#rows.open()
   }
 
   /** A long build looks abandoned unless somebody says that it is not. */
@@ -80,7 +90,7 @@ export class Stage {
   /** The page as the last build, or a server since then, left it; null when there is none, or no whole one. */
   async previousEntry (key: string): Promise<Entry | null> {
     if (this.#options.previous === null) return null
-    const { buildId } = this.#options.previous
+    const { buildId } = this.#options.previous.head
     try {
       return decode(await readFile(this.#path(buildId, key)), { key, buildId })
     } catch {
@@ -105,36 +115,54 @@ export class Stage {
       encodings: Object.fromEntries(entry.bodies.filter(body => body.encoding !== 'identity').map(body => [body.encoding, body.bytes.length])),
       ...facts
     }
-    this.#rows.set(row.key, row)
     await this.#addExport(row, entry)
-    return row
+    await this.#rows.add(row)
+    this.#keys.add(row.key)
+    // Whether it gets the name that it asks for is known when all are there.
+    return { ...row, export: null }
+  }
+
+  /** A page that there is nothing of. */
+  async addFailed (row: BuildRow): Promise<void> {
+    await this.#rows.add(row)
   }
 
   /**
    * Puts the pages in force: export, entries, and, last of all, the manifest.
-   * `kept` are rows of the last build that this one does not touch.
+   * The report is told of every row that was added.
    */
-  async commit (kept: readonly ManifestPage[], writeOthers: (pages: readonly ManifestPage[]) => Promise<void>): Promise<Manifest> {
+  async commit (kept: KeptPages, report: (row: BuildRow) => void, writeOthers: (pages: () => AsyncIterable<ManifestPage>) => Promise<void>): Promise<Committed> {
     const { dir } = this.#options
-    const files = this.#nameExports(kept)
-    const pages = [...kept, ...[...this.#rows.values()].map(toManifest)].sort((a, b) => a.key < b.key ? -1 : 1)
-    // Before the new files, for whose folders old ones may be in the way.
-    await this.#removeLeftovers(pages)
-    const root = await realpath(dir)
-    await each(files, async ({ file, staged, encodings }) => { if (staged !== null) await placeExport(root, file, staged, encodings) })
-    await writeOthers(pages)
-    await this.#moveIn()
     const { epoch, incarnation = null } = this.#options.start
     // Without Redis there is no logical time that others could compare it with: older than every order.
-    const manifest: Manifest = { version: 1, buildId: this.buildId, incarnation, epoch: incarnation === null ? 0 : Math.floor(epoch), generatedAt: new Date().toISOString(), pages }
-    await writeManifest(dir, manifest)
-    await this.#removeGone(pages)
+    const head: ManifestHead = { version: 1, buildId: this.buildId, incarnation, epoch: incarnation === null ? 0 : Math.floor(epoch), generatedAt: new Date().toISOString() }
+    const manifest = await ManifestWriter.open(path.join(this.#root, this.#exports, 'manifest.json'), head)
+    try {
+      const exports = await this.#writeManifest(manifest, kept, report)
+      // Before the new files, for whose folders old ones may be in the way.
+      await this.#removeLeftovers(exports)
+      await this.#placeExports(manifest)
+      await writeOthers(() => manifest.pages())
+      await this.#moveIn()
+      await manifest.place(dir)
+    } finally {
+      await manifest.close()
+    }
+    const has = (key: string): boolean => this.#keys.has(key) || kept.has(key)
+    await this.#removeGone(has)
+    await this.#rows.close()
     await rm(path.join(this.#root, this.#exports), { recursive: true, force: true }).catch(() => {})
-    return manifest
+    return { generatedAt: head.generatedAt, has }
+  }
+
+  /** What a build that is given up would have reported. */
+  async report (report: (row: BuildRow) => void): Promise<void> {
+    for await (const row of this.#rows.sorted()) report(row.export === undefined ? row : { ...row, export: null })
   }
 
   /** Forgets everything; the last build stays in force. */
   async discard (): Promise<void> {
+    await this.#rows.close()
     // What can't be removed now is removed as an old build later.
     for (const folder of this.#folders) await rm(path.join(this.#root, folder), { recursive: true, force: true }).catch(() => {})
   }
@@ -146,31 +174,57 @@ export class Stage {
       row.exportSkipped = name.skipped
       return
     }
-    const isThere = row.outcome !== 'written' && await hasExport(this.#options.dir, name.file, entry.bodies)
-    const staged = isThere ? null : path.join(this.#root, entryFile(this.#exports, row.key))
-    if (staged !== null) await stageExport(staged, entry.bodies)
-    this.#staged.set(row.key, { file: name.file, encodings: entry.bodies.map(body => body.encoding), staged })
+    row.export = name.file
+    // Equal bytes keep their date, which tools that copy the site go by.
+    if (row.outcome !== 'written' && await hasExport(this.#options.dir, name.file, entry.bodies)) return
+    await stageExport(this.#staged(row.key), entry.bodies)
   }
 
-  #nameExports (kept: readonly ManifestPage[]): StagedExport[] {
+  /** Resolves with the names of all readable files. */
+  async #writeManifest (manifest: ManifestWriter, kept: KeptPages, report: (row: BuildRow) => void): Promise<ByteTable> {
     const names = new ExportNames()
+    const exports = new ByteTable()
     // What stays keeps its name, so that a partial build moves nothing.
-    for (const page of kept) if (page.export !== null) names.claim(page.export, page.key)
-    const files: StagedExport[] = []
-    for (const [key, staged] of [...this.#staged].sort(([a], [b]) => a < b ? -1 : 1)) {
-      const row = this.#rows.get(key) as Row
-      const other = names.claim(staged.file, key)
-      if (other === null) {
-        row.export = staged.file
-        files.push(staged)
-      } else row.exportSkipped = `its file name clashes with that of ${other}`
+    for await (const page of kept.pages()) {
+      if (page.export === null) continue
+      names.claim(page.export, page.key)
+      exports.add(page.export)
     }
-    return files
+    for await (const row of inOrder(kept.pages(), this.#rows.sorted())) {
+      if (!('outcome' in row)) {
+        await manifest.add(row)
+        continue
+      }
+      if (row.outcome === 'failed') {
+        report(row)
+        continue
+      }
+      const page = row as Row
+      const other = page.export === null ? null : names.claim(page.export, page.key)
+      if (other !== null) {
+        page.export = null
+        page.exportSkipped = `its file name clashes with that of ${other}`
+      } else if (page.export !== null) exports.add(page.export)
+      await manifest.add(toManifest(page))
+      report(page)
+    }
+    await manifest.finish()
+    return exports
+  }
+
+  async #placeExports (manifest: ManifestWriter): Promise<void> {
+    const root = await realpath(this.#options.dir)
+    await each(manifest.pages(), async ({ key, export: file, encodings }) => {
+      if (file === null || !this.#keys.has(key)) return
+      const staged = this.#staged(key)
+      // It is not staged when it is in place already.
+      if (existsSync(staged)) await placeExport(root, file, staged, ['identity', ...Object.keys(encodings)])
+    })
   }
 
   async #moveIn (): Promise<void> {
     if (this.#entries === this.buildId) return
-    await each(this.#rows.keys(), async (key) => {
+    await each(this.#keys, async (key) => {
       const target = this.#path(this.buildId, key)
       await mkdir(path.dirname(target), { recursive: true, mode: MODES.folder })
       await rename(this.#path(this.#entries, key), target)
@@ -179,19 +233,24 @@ export class Stage {
   }
 
   /** Readable files of the last build that this one has not. */
-  async #removeLeftovers (pages: readonly ManifestPage[]): Promise<void> {
-    const files = new Set(pages.map(page => page.export))
-    await each(this.#options.previous?.pages ?? [], async ({ export: file }) => {
-      if (file !== null && !files.has(file)) await removeExport(this.#options.dir, file).catch(() => {})
+  async #removeLeftovers (exports: ByteTable): Promise<void> {
+    const { previous } = this.#options
+    if (previous === null) return
+    await each(rowsOf(previous), async ({ export: file }) => {
+      if (file !== null && !exports.has(file)) await removeExport(this.#options.dir, file).catch(() => {})
     })
   }
 
   /** Entries of pages that are no more, in a folder that stays: a server would find and serve them. */
-  async #removeGone (pages: readonly ManifestPage[]): Promise<void> {
+  async #removeGone (has: (key: string) => boolean): Promise<void> {
     const { previous } = this.#options
-    if (previous === null || previous.buildId !== this.buildId) return
-    const keys = new Set(pages.map(page => page.key))
-    await each(previous.pages, async ({ key }) => { if (!keys.has(key)) await unlink(this.#path(this.buildId, key)).catch(() => {}) })
+    if (previous === null || previous.head.buildId !== this.buildId) return
+    const { pages } = previous
+    await each(pages.after(''), async (row) => { if (!has(pages.key(row))) await unlink(this.#path(this.buildId, pages.key(row))).catch(() => {}) })
+  }
+
+  #staged (key: string): string {
+    return path.join(this.#root, entryFile(this.#exports, key))
   }
 
   get #root (): string {
@@ -208,16 +267,27 @@ export class Stage {
 }
 
 /** Does some at once; the first failure ends it, after those under way. */
-async function each<T> (items: Iterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-  const iterator = items[Symbol.iterator]()
+async function each<T> (items: Iterable<T> | AsyncIterable<T>, work: (item: T) => Promise<void>): Promise<void> {
+  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   let failure: { error: unknown } | null = null
   const worker = async (): Promise<void> => {
-    for (let next = iterator.next(); next.done !== true && failure === null; next = iterator.next()) {
+    for (let next = await iterator.next(); next.done !== true && failure === null; next = await iterator.next()) {
       await work(next.value).catch((error: unknown) => { failure ??= { error } })
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
   if (failure !== null) throw (failure as { error: unknown }).error
+}
+
+/** Both in the order of their keys, of which none is in both. */
+async function * inOrder (kept: AsyncIterable<ManifestPage>, rows: AsyncIterable<BuildRow>): AsyncGenerator<ManifestPage | BuildRow> {
+  const iterator = kept[Symbol.asyncIterator]()
+  let next = await iterator.next()
+  for await (const row of rows) {
+    for (; next.done !== true && next.value.key < row.key; next = await iterator.next()) yield next.value
+    yield row
+  }
+  for (; next.done !== true; next = await iterator.next()) yield next.value
 }
 
 function toManifest ({ outcome, error, ...page }: Row): ManifestPage {

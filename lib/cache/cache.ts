@@ -3,7 +3,7 @@ import type { Coordinator, Floor, LeaseEnd, Listener, Mark, Moment, RenderedAt }
 import { RenderTimeout } from '../errors.js'
 import { Clearances, NOTHING, type Clearance } from './clearances.js'
 import type { DiskTier } from './disk-tier.js'
-import { stateAt, type Entry } from './entry.js'
+import { stateAt, type Entry, type Version } from './entry.js'
 import { Flights, type Alone, type Flight, type FlightPlan, type Landing } from './flights.js'
 import { makeEntry } from './make-entry.js'
 import type { Marks } from './marks.js'
@@ -247,9 +247,19 @@ export class Cache<View, R> implements Listener {
     await this.#tiers.share(this.marks().isForeign(found) ? { ...found, epoch: 0, incarnation: undefined } : this.comparable(found))
   }
 
+  /** What memory holds, and what is being read into it. */
+  keysAtHand (): string[] {
+    return this.#tiers.keysAtHand()
+  }
+
   /** Removes an entry from every tier of this instance. */
   drop (key: string): void {
     this.#tiers.drop(key)
+  }
+
+  /** Removes what was stored on disk up to a moment; memory knows by the mark. Resolves when that is done. */
+  async clean (key: string, upTo: Version): Promise<void> {
+    await this.disk?.delete(key, upTo)
   }
 
   /** Forgets what memory holds of a key that another process has written to disk. */

@@ -9,8 +9,8 @@ const TEMPORARY = /^[0-9a-f]{64}\.(?:[0-9a-f]+\.tmp|lock)$/
 const ABANDONED = 60_000
 
 export interface Scan {
-  /** All entries that are there, by name. */
-  readonly names: ReadonlySet<string>
+  /** Those that were expected and are not there. */
+  readonly missing: ReadonlySet<string>
   /** Those that were not known, the oldest first. */
   readonly found: readonly { readonly name: string, readonly bytes: number }[]
 }
@@ -19,12 +19,13 @@ export interface ScanOptions {
   /** Whether what dead processes left half-written may be removed. */
   mayClean: boolean
   isKnown: (name: string) => boolean
+  expected: Iterable<string>
   isStopped: () => boolean
 }
 
 /** Looks through the folder of a build. Null when it was stopped. */
-export async function scanFolder (root: string, { mayClean, isKnown, isStopped }: ScanOptions): Promise<Scan | null> {
-  const names = new Set<string>()
+export async function scanFolder (root: string, { mayClean, isKnown, expected, isStopped }: ScanOptions): Promise<Scan | null> {
+  const missing = new Set(expected)
   const found: { name: string, bytes: number, mtime: number }[] = []
   for (const folder of await listDir(root)) {
     if (!FOLDER.test(folder)) continue
@@ -32,14 +33,14 @@ export async function scanFolder (root: string, { mayClean, isKnown, isStopped }
       const file = path.join(root, folder, name)
       if (mayClean && TEMPORARY.test(name)) await removeAbandoned(file)
       if (!NAME.test(name)) continue
-      names.add(name)
+      missing.delete(name)
       if (isKnown(name)) continue
       const facts = await lstat(file).catch(() => null)
       if (facts?.isFile()) found.push({ name, bytes: facts.size, mtime: facts.mtimeMs })
       if (isStopped()) return null
     }
   }
-  return { names, found: found.sort((a, b) => a.mtime - b.mtime) }
+  return { missing, found: found.sort((a, b) => a.mtime - b.mtime) }
 }
 
 async function listDir (dir: string): Promise<string[]> {

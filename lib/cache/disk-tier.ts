@@ -6,6 +6,7 @@ import { decode, encode, MAX_ENTRY_BYTES } from './codec.js'
 import { DiskIndex, type Known } from './disk-index.js'
 import { scanFolder } from './disk-scan.js'
 import { isNewer, type Entry, type Version } from './entry.js'
+import { NameSet } from './name-set.js'
 
 type Operation = 'read' | 'write' | 'delete' | 'scan'
 
@@ -78,15 +79,18 @@ export class DiskTier {
     return this.#index.bytes
   }
 
-  /** Takes the keys of the build into the index and looks for other entries behind. */
-  open (built: Iterable<{ key: string, bytes: number }>): void {
-    this.addBuilt(built)
+  /**
+   * Takes the entries of a build into the index, which are never evicted, and
+   * looks for others behind. Until then any page may be there, for all it knows.
+   */
+  open (built = new NameSet()): void {
+    this.#index.setBuilt(built)
     this.#scanning = this.#scan()
   }
 
-  /** Entries that a build has written since. */
-  addBuilt (built: Iterable<{ key: string, bytes: number }>): void {
-    for (const { key, bytes } of built) this.#index.addBuilt(fileName(key), bytes)
+  /** Keys whose entries a build has written since. */
+  addBuilt (keys: Iterable<string>): void {
+    for (const key of keys) this.#index.addBuilt(fileName(key))
   }
 
   /** Resolves when the first look at the directory is over. */
@@ -308,14 +312,15 @@ export class DiskTier {
       const scan = await scanFolder(this.#folder(), {
         mayClean: this.#options.writeBack,
         isKnown: name => this.#index.find(name) !== undefined,
+        expected: before.keys(),
         isStopped: () => this.#isClosed
       })
       if (scan === null) return
       for (const { name, bytes } of scan.found) {
         if (this.#index.find(name) === undefined && !this.#pending.has(name)) this.#index.addExtra(name, { bytes, seen: null })
       }
-      for (const [name, known] of before) {
-        if (!scan.names.has(name) && this.#index.find(name) === known && !this.#pending.has(name)) this.#index.forget(name)
+      for (const name of scan.missing) {
+        if (this.#index.find(name) === before.get(name) && !this.#pending.has(name)) this.#index.forget(name)
       }
     } catch (error) {
       this.#failed('scan', null, error as Error)

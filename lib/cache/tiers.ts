@@ -139,6 +139,11 @@ export class Tiers<View> {
     return this.#index.keysOf(tag)
   }
 
+  /** What memory holds, and what is being read into it. */
+  keysAtHand (): string[] {
+    return [...this.memory.keys(), ...this.#loads.keys()]
+  }
+
   /** Removes an entry of this instance everywhere; with `upTo`, unless a sibling has put something newer on the disk. */
   drop (key: string, upTo: Entry | null = null): void {
     this.#loads.delete(key)

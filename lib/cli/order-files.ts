@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import path from 'node:path'
-import type { EntryInfo, Inspection, Manifest, OrderResult, TargetItem } from '../../types/index.js'
+import type { EntryInfo, Inspection, OrderResult, TargetItem } from '../../types/index.js'
 import { removeExport } from '../build/export.js'
-import { readManifest } from '../build/manifest.js'
+import { readBuild, type Build } from '../build/manifest.js'
 import { decode } from '../cache/codec.js'
 import { entryFile } from '../cache/disk-tier.js'
 import { deadlines, type Entry } from '../cache/entry.js'
@@ -12,7 +12,7 @@ import { LocalCoordinator } from '../cluster/local.js'
 import { MarkLog } from '../cluster/mark-log.js'
 import type { Action } from '../ops/endpoint.js'
 import { whyServed } from '../ops/inspect.js'
-import { knownFrom } from '../pages/known.js'
+import { pageAt } from '../pages/known.js'
 import { metaOf } from '../pages/page.js'
 import { readTargets, type CheckedTarget } from '../pages/targets.js'
 import { infoOf } from '../pages/view.js'
@@ -20,6 +20,9 @@ import { CliError } from './cli-error.js'
 import type { OrderAnswer, OrderTaker } from './order-answer.js'
 
 const MAX_ENTRY = 256 * 1024 * 1024
+
+/** Rows of the manifest that are read at once. */
+const ROWS_AT_ONCE = 1000
 
 /**
  * Orders by files alone: marks beside the pages, which running processes pick
@@ -60,10 +63,18 @@ export class FileOrders implements OrderTaker {
     const { epoch, degraded } = await coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline: kind === 'soft' ? Infinity : 0 })))
     await coordinator.close()
     // Read after the order: nothing that is wrong with it stands in the way of a purge.
-    const { pages } = await this.#manifest() ?? { pages: [] }
-    const matched = pages.map(knownFrom).filter(page => targets.some(target => target.matches(page)))
-    if (kind === 'hard') for (const { built } of matched) await this.#removeExport(built?.export ?? null)
+    const build = await this.#build()
+    const matched = build === null ? [] : rowsOf(build, targets)
+    if (kind === 'hard' && build !== null) await this.#removeExports(build, matched)
+    await build?.rows.close()
     return { epoch, matched: matched.length, degraded }
+  }
+
+  async #removeExports ({ pages, rows }: Build, matched: readonly number[]): Promise<void> {
+    for (let from = 0; from < matched.length; from += ROWS_AT_ONCE) {
+      const found = await rows.read(matched.slice(from, from + ROWS_AT_ONCE).map(row => pages.span(row)))
+      for (const page of found) await this.#removeExport(page?.export ?? null)
+    }
   }
 
   async #removeExport (file: string | null): Promise<void> {
@@ -71,9 +82,9 @@ export class FileOrders implements OrderTaker {
     await removeExport(this.#dir, file).catch((error: unknown) => { this.#warn(`${file} could not be removed: ${(error as Error).message}`) })
   }
 
-  async #manifest (): Promise<Manifest | null> {
+  async #build (): Promise<Build | null> {
     try {
-      return await readManifest(this.#dir)
+      return await readBuild(this.#dir)
     } catch (error) {
       this.#warn((error as Error).message)
       return null
@@ -81,17 +92,18 @@ export class FileOrders implements OrderTaker {
   }
 
   async #inspect (targets: readonly CheckedTarget[]): Promise<Inspection[]> {
-    const manifest = await this.#manifest()
-    if (manifest === null) throw new CliError(`there is no readable build in ${this.#dir}`)
+    const build = await this.#build()
+    if (build === null) throw new CliError(`there is no readable build in ${this.#dir}`)
     const marks = new Marks()
     for (const mark of await this.#log.readNew()) marks.add(mark)
     const found: Inspection[] = []
     for (const target of targets) {
-      const rows = manifest.pages.filter(row => target.matches(knownFrom(row)))
+      const rows = rowsOf(build, [target]).map(row => pageAt(build.pages, row))
       const url = 'path' in target.item ? target.item.path : ''
       // What was rendered on demand is in no manifest; its key is the path, if nothing tells variants apart.
-      for (const { key, route } of rows.length > 0 ? rows : [{ key: url, route: null }]) found.push(await this.#inspectOne(manifest.buildId, { url, key, route }, marks))
+      for (const { key, route } of rows.length > 0 ? rows : [{ key: url, route: null }]) found.push(await this.#inspectOne(build.head.buildId, { url, key, route }, marks))
     }
+    await build.rows.close()
     return found
   }
 
@@ -133,4 +145,8 @@ async function readEntry (file: string, expected: { key: string, buildId: string
   } finally {
     await handle.close()
   }
+}
+
+function rowsOf ({ pages }: Build, targets: readonly CheckedTarget[]): number[] {
+  return Array.from({ length: pages.size }, (_, row) => row).filter(row => targets.some(target => target.matches(pageAt(pages, row))))
 }

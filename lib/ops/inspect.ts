@@ -1,4 +1,4 @@
-import type { EntriesPage, EntryInfo, Inspection, RouteInfo, Stats } from '../../types/index.js'
+import type { EntriesPage, EntryInfo, Inspection, ManifestPage, RouteInfo, Stats } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
 import type { RenderQueue } from '../cache/render-queue.js'
 import { InvalidTarget } from '../errors.js'
@@ -67,10 +67,13 @@ export class Inspector {
 
   async entries ({ cursor = '', limit = DEFAULT_LIMIT, filter = '' }: { cursor?: string, limit?: number, filter?: string } = {}): Promise<EntriesPage> {
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > MOST_LIMIT) throw new InvalidTarget(`limit must be a whole number from 1 to ${MOST_LIMIT}, got ${show(limit)}`)
-    const pages = [...this.#options.known].filter(page => page.key > cursor && page.key.includes(filter)).sort((a, b) => a.key < b.key ? -1 : 1)
+    const { known } = this.#options
+    const pages = await known.after(cursor, filter, limit + 1)
     const shown = pages.slice(0, limit)
+    // What is only on disk is told from the manifest, without reading it.
+    const rows = await known.rowsOf(shown)
     return {
-      entries: shown.map(page => this.#infoOfKnown(page)),
+      entries: shown.flatMap((page, nth) => this.#infoOfKnown(page, rows[nth] ?? null) ?? []),
       cursor: pages.length > limit ? shown.at(-1)?.key ?? null : null
     }
   }
@@ -103,11 +106,11 @@ export class Inspector {
     return infoOf(held.entry, metaOf(held.entry), held.view.route, this.#options.settings.clock(), held, held.tier)
   }
 
-  /** What is only on disk is told from the manifest, without reading it. */
-  #infoOfKnown ({ key, built }: KnownPage): EntryInfo {
+  /** Null for what has gone in the meantime. */
+  #infoOfKnown ({ key }: KnownPage, built: ManifestPage | null): EntryInfo | null {
     const held = this.#options.cache.memory.peek(key)
     if (held !== undefined) return this.#infoOf(held)
-    if (built === null) throw new Error(`${key} is known from nowhere`)
+    if (built === null) return null
     const now = this.#options.settings.clock()
     const renderedAt = Date.parse(built.renderedAt)
     const policy = this.#options.registry.withPattern(built.route)[0]?.policy

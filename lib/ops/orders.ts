@@ -1,14 +1,16 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { OrderResult, Target } from '../../types/index.js'
+import type { ManifestPage, OrderResult, Target } from '../../types/index.js'
 import type { Cache } from '../cache/cache.js'
+import type { Version } from '../cache/entry.js'
 import type { Coordinator } from '../cluster/coordinator.js'
 import { InvalidTarget } from '../errors.js'
 import { isSeconds, show, type Settings } from '../options.js'
-import { isPageKey, type KnownPage, type KnownPages } from '../pages/known.js'
+import { isPageKey, type KnownPages, type OrderTarget } from '../pages/known.js'
+import type { MatchedPages } from '../pages/matched-pages.js'
 import type { Registry } from '../pages/registry.js'
 import type { Rendered } from '../pages/render.js'
 import { dataTag } from '../pages/tags.js'
-import { readTargets, type CheckedTarget } from '../pages/targets.js'
+import { readTargets } from '../pages/targets.js'
 import type { PageView } from '../pages/view.js'
 import { channels } from '../telemetry.js'
 
@@ -23,12 +25,14 @@ export interface OrdersOptions {
   removeExport: (file: string) => Promise<void>
 }
 
-/** A datum has no form that a user could write. */
-type OrderTarget = Omit<CheckedTarget, 'item'> & { readonly item: CheckedTarget['item'] | null }
+/** Pages that are removed at once; of an order for more, the others are removed behind. */
+const AT_ONCE = 1000
 
 /** Orders to revalidate or purge pages. Nothing is rendered by an order itself. */
 export class Orders {
   readonly #options: OrdersOptions
+  #cleaning: Promise<void> = Promise.resolve()
+  #isClosing = false
 
   constructor (options: OrdersOptions) {
     this.#options = options
@@ -38,6 +42,12 @@ export class Orders {
     const targets = readTargets(target)
     if (!isSeconds(expire)) throw new InvalidTarget(`expire must be a number of seconds, 0 or more, got ${show(expire)}`)
     return await this.#give('soft', targets, this.#options.settings.clock() + expire * 1000, dryRun)
+  }
+
+  /** Resolves when nothing more is removed behind. */
+  async close (): Promise<void> {
+    this.#isClosing = true
+    await this.#cleaning
   }
 
   async purge (target: Target, { dryRun = false }: { dryRun?: boolean } = {}): Promise<OrderResult> {
@@ -50,22 +60,27 @@ export class Orders {
     const tag = dataTag(key)
     // Of what is on disk only the name is known: enough for this one.
     const isOnDisk = settings.enabled && cache.memory.peek(key) === undefined && cache.disk?.mayHave(key) === true
-    const ordered = this.#give(kind, [{ item: null, tag, matches: page => page.tags.includes(tag) }], kind === 'soft' ? Infinity : 0, false)
+    const ordered = this.#give(kind, [{ item: null, tag }], kind === 'soft' ? Infinity : 0, false)
     if (isOnDisk && kind === 'hard') cache.drop(key)
     const { matched, ...result } = await ordered
     return { ...result, matched: matched + (isOnDisk ? 1 : 0) }
   }
 
   async #give (kind: 'soft' | 'hard', targets: OrderTarget[], deadline: number, isDryRun: boolean): Promise<OrderResult> {
-    const { settings, coordinator, registry } = this.#options
-    const pages = settings.enabled ? this.#match(targets) : []
-    const matched = pages.length + (settings.enabled ? this.#countData(targets) : 0)
+    const { settings, cache, coordinator, known, registry } = this.#options
+    const pages = settings.enabled ? known.match(targets) : null
+    const matched = (pages?.size ?? 0) + (settings.enabled ? this.#countData(targets) : 0)
     if (isDryRun || targets.length === 0) return { epoch: Math.floor(coordinator.now().epoch), matched, degraded: false }
     const ordered = coordinator.order(targets.map(({ tag }) => ({ kind, tag, deadline })))
+    const parts = kind === 'hard' ? pages?.parts(AT_ONCE) : undefined
+    const first = parts?.next().value
     // Before anything is awaited: what is rendered from here on stays.
-    if (kind === 'hard') for (const { key } of pages) this.#options.cache.drop(key)
+    for (const key of first?.keys ?? []) cache.drop(key)
+    const upTo = { ...coordinator.now(), renderedAt: settings.clock() }
     const { epoch, degraded } = await ordered
-    if (kind === 'hard') await this.#removeExports(pages)
+    if (first !== undefined) await this.#removeExports(await first.read())
+    // No mark lets them be served: that so many are still there is nobody's business but the disk's.
+    if (parts !== undefined) this.#cleaning = this.#cleaning.then(async () => { await this.#clean(parts, upTo) })
     // What a route lists may have changed with what it shows.
     for (const { item } of targets) if (item !== null && 'route' in item) for (const route of registry.withPattern(item.route)) route.paths.relist()
     const tags = targets.map(({ tag }) => tag)
@@ -74,17 +89,13 @@ export class Orders {
     return { epoch, matched, degraded }
   }
 
-  #match (targets: OrderTarget[]): KnownPage[] {
-    const { known } = this.#options
-    const found = new Map<string, KnownPage>()
-    const others: OrderTarget[] = []
-    for (const target of targets) {
-      if (target.item !== null && !('tag' in target.item)) others.push(target)
-      else for (const page of known.tagged(target.tag)) found.set(page.key, page)
+  /** Removes purged pages, behind. */
+  async #clean (parts: ReturnType<MatchedPages['parts']>, upTo: Version): Promise<void> {
+    for (const { keys, read } of parts) {
+      if (this.#isClosing) return
+      await Promise.all(keys.map(async (key) => { await this.#options.cache.clean(key, upTo) }))
+      await this.#removeExports(await read())
     }
-    if (others.length === 0) return [...found.values()]
-    for (const page of known) if (others.some(target => target.matches(page))) found.set(page.key, page)
-    return [...found.values()]
   }
 
   /** Data are in the same memory, and orders by tag concern them just so. */
@@ -97,11 +108,10 @@ export class Orders {
   }
 
   /** As far as possible, a purged page leaves the readable tree, too. */
-  async #removeExports (pages: KnownPage[]): Promise<void> {
+  async #removeExports (pages: readonly ManifestPage[]): Promise<void> {
     const { removeExport, log } = this.#options
-    for (const { path, built } of pages) {
-      if (built?.export == null) continue
-      await removeExport(built.export).catch((err: unknown) => { log.warn({ err, path }, 'the exported file of a purged page could not be removed') })
+    for (const { export: file, path } of pages) {
+      if (file !== null) await removeExport(file).catch((err: unknown) => { log.warn({ err, path }, 'the exported file of a purged page could not be removed') })
     }
   }
 }

@@ -64,14 +64,14 @@ function * pagesOf (context: RefreshOptions, target: CheckedTarget): Generator<W
       for (const wanted of pagesAt(context, path)) if (isMeant(target, wanted)) yield wanted
     }
   }
-  for (const page of context.known) {
-    if (target.matches(page)) yield * pagesAt(context, page.key.split(' ')[0] ?? page.path)
+  for (const { keys } of context.known.match([target]).parts(1)) {
+    for (const key of keys) yield * pagesAt(context, key.split(' ')[0] ?? key)
   }
 }
 
 /** A page that was never rendered has the tags that are known without. */
 function isMeant (target: CheckedTarget, { route, page }: Wanted): boolean {
-  return target.matches({ key: page.key, path: page.path, route: route.pattern, tags: knownTags(route, page).tags, built: null })
+  return target.matches({ key: page.key, path: page.path, route: route.pattern, tags: knownTags(route, page).tags, row: null })
 }
 
 function * pagesAt ({ matcher }: RefreshOptions, url: string): Generator<Wanted> {

@@ -116,6 +116,9 @@ const MAX_PATH = 2048
 const MAX_SEGMENT = 255
 const CANONICAL = new RegExp(`^(?:/(?:[${PLAIN}]|%[0-9A-F]{2})*)+$`)
 
+/** Nothing encoded, no dot segment: most paths are like this, and nothing else has to be looked at. */
+const SIMPLE = new RegExp(`^(?:/(?!\\.\\.?(?:/|$))[${PLAIN}]{1,${MAX_SEGMENT}})+/?$`)
+
 /**
  * Whether a path is spelled in the one way that pages are stored under. Only
  * such paths are looked up, so that no other spelling is ever taken for one:
@@ -123,8 +126,9 @@ const CANONICAL = new RegExp(`^(?:/(?:[${PLAIN}]|%[0-9A-F]{2})*)+$`)
  * encoded slash or control character, nothing encoded that need not be.
  */
 export function isCanonicalPath (path: string): boolean {
-  if (path.length > MAX_PATH || !CANONICAL.test(path)) return false
-  if (path === '/') return true
+  if (path.length > MAX_PATH) return false
+  if (path === '/' || SIMPLE.test(path)) return true
+  if (!CANONICAL.test(path)) return false
   // One trailing slash is a spelling of its own (`/docs/`); an empty segment within is none.
   const segments = path.slice(1).split('/')
   if (segments.at(-1) === '') segments.pop()

@@ -1,8 +1,10 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { PathSource } from '../../types/index.js'
+import { ByteTable } from '../cache/byte-table.js'
 import { InvalidPaths } from '../errors.js'
 import { show } from '../options.js'
 import { isCanonicalPath, type PathPattern } from './path-pattern.js'
+import type { PathSet } from './page-table.js'
 import type { Policy } from './policy.js'
 
 /** A `paths` function is asked again at most so often (milliseconds). */
@@ -51,8 +53,8 @@ export async function * listPaths (route: string, pattern: PathPattern, policy: 
   }
 }
 
-/** Why a key of a route may be stored, or null. */
-export type Admission = 'listed' | 'onDemand' | null
+/** Why a key of a route may be stored, or null. As long as nobody knows all pages of the build, what is stored is one of them. */
+export type Admission = 'listed' | 'onDemand' | 'ifStored' | null
 
 /**
  * Which paths of one route may be stored: the build's, the latest `paths`
@@ -69,8 +71,9 @@ export class RoutePaths {
   readonly #onDemand = new Set<string>()
   /** A list is everybody's: the visitor who causes it lends it no asynchronous context. */
   readonly #anonymous = new AsyncResource('fastify-isr')
-  #built: ReadonlySet<string> = new Set()
-  #listed: ReadonlySet<string> = new Set()
+  #built: PathSet = new Set()
+  #isBuiltKnown = true
+  #listed: PathSet = new Set()
   #relistedAt = -Infinity
   #relisting: Promise<void> | null = null
 
@@ -94,9 +97,12 @@ export class RoutePaths {
     return this.#built.size + this.#listed.size
   }
 
-  /** Paths that the build listed. */
-  setBuilt (paths: ReadonlySet<string>): void {
+  /** Paths that the build listed; null as long as they are being read. */
+  setBuilt (paths: PathSet | null): void {
+    this.#isBuiltKnown = paths !== null
+    if (paths === null) return
     this.#built = paths
+    for (const key of this.#onDemand) if (paths.has(key)) this.#onDemand.delete(key)
   }
 
   has (path: string): boolean {
@@ -107,6 +113,7 @@ export class RoutePaths {
   admit ({ path, hasQuery }: { path: string, hasQuery: boolean }): Admission {
     if (!hasQuery && this.has(path)) return 'listed'
     if (!this.#policy.onDemand) {
+      if (!this.#isBuiltKnown) return 'ifStored'
       if (!hasQuery || !this.has(path)) this.relist()
       return null
     }
@@ -147,7 +154,7 @@ export class RoutePaths {
   }
 
   async relistNow (): Promise<void> {
-    const listed = new Set<string>()
+    const listed = new ByteTable()
     for await (const path of listPaths(this.#route, this.#pattern, this.#policy)) listed.add(path)
     this.#listed = listed
   }

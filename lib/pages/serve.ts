@@ -100,7 +100,9 @@ export class PageServer {
   async #serve (exchange: Exchange, page: PageKey): Promise<void> {
     const { route } = exchange
     const admission = route.paths.admit(page)
-    if (admission === null) return this.#live(exchange, page, { outcome: 'bypass', detail: page.hasQuery ? 'query' : 'unlisted' })
+    const isLive = admission === null || (admission === 'ifStored' && await this.#cache.load(page.key) === null)
+    if (exchange.reply.sent) return
+    if (isLive) return this.#live(exchange, page, { outcome: 'bypass', detail: page.hasQuery ? 'query' : 'unlisted' })
 
     const source = pageSource(this.#context, route, page)
     const held = this.#cache.lookup(page.key)

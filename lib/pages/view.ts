@@ -51,6 +51,8 @@ export interface PageView {
   readonly initialAge: number
   /** When a visitor got it last, or it came to be: a number that grows with each use of any page. */
   lastUse: number
+  /** How often, since somebody last counted. */
+  uses: number
   /** Methods that the router has been seen to bring here; see express-lane.ts. */
   proven: number
 }
@@ -59,6 +61,7 @@ let uses = 0
 
 export function noteUse (view: PageView): void {
   view.lastUse = ++uses
+  view.uses++
 }
 
 /** An invalidation can't reach browsers and CDNs: they ask each time. */
@@ -113,6 +116,7 @@ export function prepareView (entry: Entry, registry: Registry, settings: Setting
     lastModified,
     initialAge: meta.age,
     lastUse: ++uses,
+    uses: 0,
     proven: 0
   }
 }

@@ -8,6 +8,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { decode, encode } from '../../lib/cache/codec.js'
 import { entryFile, type DiskTierOptions } from '../../lib/cache/disk-tier.js'
+import { NameSet } from '../../lib/cache/name-set.js'
 import type { Entry } from '../../lib/cache/entry.js'
 import { makeDisk, makeEntryOf, textOf, until, type TestDisk } from '../helpers/engine.js'
 import { holds } from '../helpers/property.js'
@@ -138,7 +139,9 @@ async function exists (file: string): Promise<boolean> {
 /** A disk whose first look is over. */
 async function openDisk (root: string, options: Partial<DiskTierOptions> = {}, built: { key: string, bytes: number }[] = []): Promise<TestDisk> {
   const made = makeDisk(root, options)
-  made.disk.open(built)
+  const names = new NameSet()
+  for (const { key } of built) names.add(path.basename(entryFile('b1', key)))
+  made.disk.open(names)
   await made.disk.scanned
   return made
 }
@@ -188,7 +191,7 @@ t.test('the disk tier', async (t) => {
     await Promise.all(['/a', '/b', '/c'].map(key => first.disk.write(makeEntryOf(key))))
     await first.disk.close()
     const second = makeDisk(root)
-    second.disk.open([])
+    second.disk.open()
     t.ok(second.disk.mayHave('/a'), 'also while it is still looking')
     t.equal(textOf(await second.disk.read('/a') as Entry), 'body of /a')
     await second.disk.scanned
@@ -354,7 +357,7 @@ t.test('the disk tier', async (t) => {
     await disk.delete('/deleted')
     t.same(await Promise.all(['/', '/new', '/deleted', '/broken'].map(async key => await disk.read(key))), [null, null, null, null], 'what is no longer true there is not believed')
     t.equal((await filesIn(root)).length, 4)
-    disk.addBuilt([{ key: '/', bytes: 1 }])
+    disk.addBuilt(['/'])
     t.equal(textOf(await disk.read('/') as Entry), 'body of /', 'until a build has written it again')
   })
 
@@ -417,7 +420,7 @@ async function faultyDisk (t: Test, root: string, { isScanned = true }: { isScan
     onError: (operation, key, error) => { errors.push({ operation, key, error }) },
     onWorking: (operation) => { worked.push(operation) }
   })
-  if (isScanned) disk.open([])
+  if (isScanned) disk.open()
   await disk.scanned
   return { root, disk, errors, worked, faults, between }
 }
@@ -500,7 +503,7 @@ t.test('a disk that fails', async (t) => {
     const { disk, errors, faults } = await faultyDisk(t, root)
     await disk.write(makeEntryOf('/'))
     faults.readdir = 'EIO'
-    disk.open([{ key: '/built', bytes: 1 }])
+    disk.open()
     await disk.scanned
     t.match(errors, [{ operation: 'scan', key: null, error: { code: 'EIO' } }])
     await disk.write(makeEntryOf('/new'))

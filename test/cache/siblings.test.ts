@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { decode, encode } from '../../lib/cache/codec.js'
 import { entryFile, type DiskTierOptions } from '../../lib/cache/disk-tier.js'
+import { NameSet } from '../../lib/cache/name-set.js'
 import type { Entry } from '../../lib/cache/entry.js'
 import { makeDisk, makeEntryOf, textOf, until, type TestDisk } from '../helpers/engine.js'
 import { versionOf } from '../helpers/sibling-writer.js'
@@ -24,7 +25,9 @@ async function filesIn (root: string): Promise<string[]> {
 
 async function openDisk (root: string, options: Partial<DiskTierOptions> = {}, built: { key: string, bytes: number }[] = []): Promise<TestDisk> {
   const made = makeDisk(root, options)
-  made.disk.open(built)
+  const names = new NameSet()
+  for (const { key } of built) names.add(path.basename(entryFile('b1', key)))
+  made.disk.open(names)
   await made.disk.scanned
   return made
 }
@@ -47,7 +50,7 @@ async function openCounted (t: Test, root: string): Promise<{ disk: TestDisk['di
         }]))
   }) as typeof import('../../lib/cache/disk-tier.js')
   const disk = new DiskTier({ root, buildId: 'b1', maxBytes: 1e6, writeBack: true, onError: (_operation, _key, error) => { throw error }, onWorking: () => {} })
-  disk.open([])
+  disk.open()
   await disk.scanned
   calls.length = 0
   return { disk, calls }
@@ -115,7 +118,7 @@ t.test('what a sibling writes', async (t) => {
     const { root, a } = await openTwo(t)
     await a.disk.write(version(1))
     const { disk } = makeDisk(root)
-    disk.open([])
+    disk.open()
     t.equal((await disk.newer('/', null))?.epoch, 1)
     await disk.scanned
     t.equal(disk.entries, 1)

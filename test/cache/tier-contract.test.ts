@@ -20,7 +20,7 @@ const places: Record<string, (t: Test) => Promise<MakeTier> | MakeTier> = {
   },
   'a disk': (t) => {
     const { disk } = makeDisk(path.join(t.testdir(), '.isr'), { maxBytes: 64 * MiB })
-    disk.open([])
+    disk.open()
     const turns = new Map<string, Promise<unknown>>()
     return () => overDisk(disk, turns)
   },

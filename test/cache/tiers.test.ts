@@ -15,7 +15,7 @@ async function makeTiers (t: Test, { root, folder = '', disk = {}, ...options }:
   const engine = makeEngine(options)
   const made = makeDisk(root ?? path.join(t.testdir(), folder), disk)
   opened.push(made.disk)
-  made.disk.open([])
+  made.disk.open()
   await made.disk.scanned
   engine.cache.adopt(made.disk.buildId, made.disk)
   return { ...engine, ...made }

@@ -11,10 +11,10 @@ import { pageMessage } from '../../lib/cluster/messages.js'
 import { RedisLeases } from '../../lib/cluster/redis-leases.js'
 import type { Rendered } from '../../lib/pages/render.js'
 import type { PageView } from '../../lib/pages/view.js'
-import type { ManifestPage } from '../../types/index.js'
 import { connected, Pages, startNode } from '../helpers/cluster-nodes.js'
 import { makeGate } from '../helpers/engine.js'
 import { eventually } from '../helpers/links.js'
+import { newPages } from '../helpers/long-manifest.js'
 import { startRedis } from '../helpers/redis-server.js'
 
 const markOf = (tag: string): Mark => ({ kind: 'hard', tag, epoch: 1, deadline: 0 })
@@ -55,10 +55,6 @@ t.test('thousands of orders that were given to a disk reach everybody', async t 
   t.ok(Number(a.app.isr.health().epoch) > 3, 'not all in one, which would hold up everybody else')
 })
 
-function pageOf (key: string): ManifestPage {
-  return { key, renderedAt: '2026-01-01T00:00:00.000Z' } as ManifestPage
-}
-
 t.test('a build that comes while another one is put into Redis follows it', async t => {
   const seeded: string[] = []
   const gate = makeGate()
@@ -75,10 +71,10 @@ t.test('a build that comes while another one is put into Redis follows it', asyn
     claim: async () => ({ release: async () => {} }),
     isClosing: () => false
   })
-  seeder.add('b1', [pageOf('/a')])
+  seeder.add('b1', newPages(['/a']))
   await eventually('it has begun', () => true)
   cache.buildId = 'b2'
-  seeder.add('b2', [pageOf('/b'), pageOf('/c')])
+  seeder.add('b2', newPages(['/b', '/c']))
   gate.open()
   await seeder.close()
   t.ok(seeded.includes('b2 /b') && seeded.includes('b2 /c'), seeded.join())
@@ -92,9 +88,9 @@ t.test('pages that could not be put there yet are not forgotten for those of a p
     claim: async () => ({ release: async () => {} }),
     isClosing: () => false
   })
-  seeder.add('b1', [pageOf('/a'), pageOf('/b')])
+  seeder.add('b1', newPages(['/a', '/b']))
   await seeder.close()
-  seeder.add('b1', [pageOf('/b')])
+  seeder.add('b1', newPages(['/a', '/b'], [1]))
   await seeder.close()
   cache.isShared = true
   seeder.run()

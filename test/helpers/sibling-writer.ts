@@ -22,7 +22,7 @@ if (process.argv[1]?.endsWith('sibling-writer.js')) {
     onError: (_operation, _key, error) => { throw error },
     onWorking: () => {}
   })
-  disk.open([])
+  disk.open()
   process.stdout.write('ready\n')
   await new Promise(resolve => process.stdin.once('data', resolve))
   for (let i = 0; i < Number(writes); i++) {
