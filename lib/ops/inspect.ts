@@ -103,7 +103,9 @@ export class Inspector {
   }
 
   #infoOf (held: NonNullable<Awaited<ReturnType<Cache<PageView, Rendered>['load']>>>): EntryInfo {
-    return infoOf(held.entry, metaOf(held.entry), held.view.route, this.#options.settings.clock(), held, held.tier)
+    // That another instance is to be asked makes it no older.
+    const at = held.freshAgainUntil === null ? held : { ...held, freshUntil: held.freshAgainUntil }
+    return infoOf(held.entry, metaOf(held.entry), held.view.route, this.#options.settings.clock(), at, held.tier)
   }
 
   /** Null for what has gone in the meantime. */

@@ -328,3 +328,22 @@ async function restartAgainAndAgain (t: Test, forMs: number, { dir }: { dir: str
   for (const { app } of nodes) await app.close()
   t.comment(`${JSON.stringify(counts)}, ${pages.renders.length} renders, slowest answer ${Math.round(slowest)} ms`)
 }
+
+t.test('after an outage pages are asked for once more, and are as fresh as before until then', async (t) => {
+  const server = await startRedis(t)
+  const pages = new Pages()
+  const node = await startNode(t, { pages, port: server.port, name: 'a' })
+  await connected(node)
+  await node.get(1)
+  await eventually('it is in Redis', async () => (await server.command('keys', 'isr:b1:page:*') as string[]).length === 1)
+  await server.restart({ empty: false })
+  await eventually('it was away', () => node.app.isr.health().redis === 'degraded')
+  await connected(node)
+  t.match(await node.app.isr.inspect('/p/1'), { state: 'fresh', cached: true })
+  const { reads } = node.app.isr.stats().redis!.tier
+  t.match((await node.get(1)).cacheStatus, /; hit; ttl=\d+$/)
+  await eventually('Redis was asked', () => node.app.isr.stats().redis!.tier.reads === reads + 1)
+  await node.get(1)
+  t.equal(node.app.isr.stats().redis!.tier.reads, reads + 1, 'once')
+  t.equal(pages.rendersOf(1), 1)
+})
