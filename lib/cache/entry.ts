@@ -71,7 +71,7 @@ export function isNewer (a: Version, b: Version): boolean {
 }
 
 /** Bookkeeping per entry besides what it holds: records, header blocks, deadlines, slots in maps. Measured in test/security/limits. */
-const OVERHEAD = 3072
+const OVERHEAD = 3584
 
 /** What an entry costs in memory. */
 export function sizeOf (entry: Entry): number {

@@ -52,7 +52,11 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   const isConditional = view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)
   if (view.route.isDirect && isBare(reply)) {
     const isHead = request.raw.method === 'HEAD'
-    return isConditional ? sendDirectly(reply, 304, null, block.notModified) : sendDirectly(reply, view.status, isHead ? null : variant.body, block.lines)
+    if (isConditional) {
+      block.notModified ??= linesOf(view, notModified(block.headers))
+      return sendDirectly(reply, 304, null, block.notModified)
+    }
+    return sendDirectly(reply, view.status, isHead ? null : variant.body, block.lines)
   }
   const { headers } = block
   for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
@@ -66,9 +70,12 @@ function blockOf (held: Held<PageView>, variant: Variant, status: string, settin
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
   const headers = pageHeaders(held, variant, age, status, settings)
-  const lines = (headers: Readonly<Record<string, string>>): string[] => Object.entries(withYielding(held.view, headers)).flat()
-  variant.block = { age, status, headers, lines: lines(headers), notModified: lines(notModified(headers)) }
+  variant.block = { age, status, headers, lines: linesOf(held.view, headers), notModified: null }
   return variant.block
+}
+
+function linesOf (view: PageView, headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(withYielding(view, headers)).flat()
 }
 
 /** Headers that a live one would replace come first, as on a reply that has none. */

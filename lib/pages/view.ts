@@ -28,7 +28,8 @@ export interface Block {
   readonly headers: Readonly<Record<string, string>>
   /** The same for a reply that has no headers yet: name, value, name, value. */
   readonly lines: string[]
-  readonly notModified: string[]
+  /** Those of a 304, once there was one. */
+  notModified: string[] | null
 }
 
 /** A page as it is served: prepared when it enters memory. */
