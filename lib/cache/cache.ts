@@ -364,7 +364,10 @@ export class Cache<View, R> implements Listener {
     if (render.buildId !== this.buildId) return
     if (standing === null || standing.entry.incarnation !== start.incarnation || standing.entry.epoch <= start.epoch) {
       this.drop(key)
-      render.end = this.#tiers.unshare(key, { ...start, renderedAt: this.#options.clock() }).then(() => ({ kind: 'dropped', version: start }))
+      // Of what was never there nothing is left behind, or whoever makes up paths fills Redis; while it can't be asked, nobody knows.
+      const wasThere = standing !== null || !this.isShared
+      const unshared = wasThere ? this.#tiers.unshare(key, { ...start, renderedAt: this.#options.clock() }) : Promise.resolve()
+      render.end = unshared.then(() => ({ kind: 'dropped', version: start }))
     }
     this.#setbacks.forgive(key)
     // What a mark has overtaken says nothing about the page as it is now.

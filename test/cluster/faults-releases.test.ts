@@ -67,3 +67,14 @@ t.test('a page that one instance has found gone is dropped by all, once', async 
   // What says so to those who have an older copy.
   for (const key of await server.command('keys', 'isr:b1:page:*') as string[]) t.match(await server.command('hget', key, 'bytes'), /"gone":true/)
 })
+
+t.test('paths that somebody makes up leave nothing in Redis', async (t) => {
+  const server = await startRedis(t)
+  const pages = new Pages()
+  const node = await startNode(t, { pages, port: server.port, name: 'a' })
+  await connected(node)
+  pages.isGone = () => true
+  for (let id = 0; id < 20; id++) t.equal((await node.get(id)).status, 404)
+  await eventually('every lease is given back', async () => (await server.command('keys', '*:lease:*') as string[]).length === 0)
+  t.same(await server.command('keys', 'isr:b1:page:*'), [])
+})
