@@ -19,6 +19,9 @@ export interface Contender {
 export interface Rounds extends Measuring {
   rounds: number
   onRound?: (round: number) => void
+  log?: (line: string) => void
+  /** For one that could not be measured, and is left out; without it that is an error. */
+  onFailure?: (contender: Contender, error: unknown) => void
 }
 
 export function contend (candidate: RunningCandidate, request: Partial<Request> = {}, suffix = ''): Contender {
@@ -40,16 +43,30 @@ async function warm ({ candidate, request }: Contender, measuring: Measuring): P
   }
 }
 
-export async function compare (contenders: Contender[], { rounds, onRound, ...measuring }: Rounds): Promise<Measured[]> {
+export async function compare (contenders: Contender[], { rounds, onRound, onFailure, log = () => {}, ...measuring }: Rounds): Promise<Measured[]> {
   const measured = contenders.map(({ name, title }): Measured => ({ name, title, rounds: [] }))
-  for (const contender of contenders) await warm(contender, measuring)
+  const failed = new Set<number>()
+  const attempt = async (index: number, work: (contender: Contender) => Promise<void>): Promise<void> => {
+    const contender = contenders[index]
+    if (contender === undefined || failed.has(index)) return
+    try {
+      // A second time if it fails: one dropped connection must not cost a table its reference.
+      await work(contender).catch(async (error: unknown) => {
+        log(`${contender.title}: ${String(error)}; once more`)
+        await work(contender)
+      })
+    } catch (error) {
+      if (onFailure === undefined) throw error
+      failed.add(index)
+      onFailure(contender, error)
+    }
+  }
+  for (const index of contenders.keys()) await attempt(index, async contender => await warm(contender, measuring))
   for (let round = 0; round < rounds; round++) {
     for (const index of rotate([...contenders.keys()], round)) {
-      const contender = contenders[index]
-      if (contender === undefined) continue
-      measured[index]?.rounds.push(await measure(contender.candidate, measuring, contender.request))
+      await attempt(index, async ({ candidate, request }) => { measured[index]?.rounds.push(await measure(candidate, measuring, request)) })
     }
     onRound?.(round + 1)
   }
-  return measured
+  return measured.filter((_, index) => !failed.has(index))
 }

@@ -6,7 +6,8 @@ import { isAvailable, machineTicks, ownTicks } from './proc.js'
 const IDLE = 0.9
 /** Of the machine, above which a round is repeated and, in the end, called noisy. */
 export const FOREIGN = 0.12
-const WINDOW = 250
+/** Milliseconds that a look at an idle machine takes. */
+export const WINDOW = 250
 
 /** Waits up to that many seconds for a machine that is idle. */
 export async function waitForIdle (patience: number): Promise<void> {

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import { FOREIGN, waitForIdle, watchForeign } from './idle.js'
+import { FOREIGN, waitForIdle, watchForeign, WINDOW } from './idle.js'
 import { GET, reply, type Generator, type LoadResult, type Request } from './load.js'
 import { cpuMicroseconds, isAvailable } from './proc.js'
 import type { RunningCandidate } from './running.js'
@@ -19,6 +19,11 @@ export interface Sample {
   foreign: number
 }
 
+/** Shared by all measurements of a run, so that noise can't make it much longer. */
+export interface Spare {
+  seconds: number
+}
+
 export interface Measuring {
   seconds: number
   connections: number
@@ -27,7 +32,11 @@ export interface Measuring {
   patience?: number
   /** How often to try until other work stays below the bound. @default 1 */
   tries?: number
+  /** What of both may still be spent. @default without limit */
+  spare?: Spare
 }
+
+const UNLIMITED: Spare = { seconds: Infinity }
 
 async function cpuOf (child: ChildProcess): Promise<number> {
   if (isAvailable) return cpuMicroseconds(child.pid ?? 0)
@@ -51,8 +60,14 @@ function toSample (result: LoadResult, cpu: number, foreign: number): Sample {
   }
 }
 
-async function measureOnce (candidate: RunningCandidate, request: Request, { seconds, connections, generator, patience = 0 }: Measuring): Promise<Sample> {
-  await waitForIdle(patience)
+async function waitWithin (spare: Spare, patience: number): Promise<void> {
+  const startedAt = performance.now()
+  await waitForIdle(Math.min(patience, spare.seconds))
+  spare.seconds -= Math.max(0, performance.now() - startedAt - WINDOW) / 1000
+}
+
+async function measureOnce (candidate: RunningCandidate, request: Request, { seconds, connections, generator, patience = 0, spare = UNLIMITED }: Measuring): Promise<Sample> {
+  await waitWithin(spare, patience)
   const foreign = watchForeign()
   const cpuBefore = await cpuOf(candidate.process)
   const result = await generator.run({ origin: candidate.origin, request, connections, seconds })
@@ -64,9 +79,10 @@ async function measureOnce (candidate: RunningCandidate, request: Request, { sec
 
 /** The quietest of up to `tries` tries. */
 export async function measure (candidate: RunningCandidate, measuring: Measuring, request: Request = { ...GET, paths: candidate.paths }): Promise<Sample> {
-  const { tries = 1 } = measuring
+  const { tries = 1, seconds, spare = UNLIMITED } = measuring
   let best = await measureOnce(candidate, request, measuring)
-  for (let nth = 1; nth < tries && best.foreign > FOREIGN; nth++) {
+  for (let nth = 1; nth < tries && best.foreign > FOREIGN && spare.seconds > seconds; nth++) {
+    spare.seconds -= seconds
     const other = await measureOnce(candidate, request, measuring)
     if (other.foreign < best.foreign) best = other
   }

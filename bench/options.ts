@@ -17,14 +17,18 @@ export interface Options {
   patience: number
   /** How often a noisy round is tried. */
   tries: number
+  /** Minutes that both may cost in a run. */
+  spare: number
   /** Names of candidates, or null for all. */
   only: string[] | null
   install: boolean
   /** Of the runner and all that it starts. */
   nice: number
   json: boolean
-  /** A file for the JSON. */
+  /** A file for the JSON, written anew whenever a table is complete. */
   out: string | null
+  /** The same for tables in Markdown. */
+  markdown: string | null
 }
 
 export class UsageError extends Error {}
@@ -71,11 +75,13 @@ export function parseOptions (args: string[]): Options {
       small: { type: 'string', default: '30' },
       patience: { type: 'string' },
       tries: { type: 'string' },
+      spare: { type: 'string', default: '5' },
       only: { type: 'string' },
       nice: { type: 'string', default: '0' },
       'no-install': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
-      out: { type: 'string' }
+      out: { type: 'string' },
+      markdown: { type: 'string' }
     }
   })
   const usual = positionals.includes('quick') ? QUICK : USUAL
@@ -90,10 +96,12 @@ export function parseOptions (args: string[]): Options {
     small: toNumber('small', values.small, 1),
     patience: toNumber('patience', values.patience ?? usual.patience, 0),
     tries: toNumber('tries', values.tries ?? usual.tries, 1, true),
+    spare: toNumber('spare', values.spare, 0),
     only: toOnly(values.only),
     install: !values['no-install'],
     nice,
     json: values.json,
-    out: values.out ?? null
+    out: values.out ?? null,
+    markdown: values.markdown ?? null
   }
 }

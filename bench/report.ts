@@ -89,8 +89,9 @@ function cells ({ title, median, ratios, noisyRounds }: Row): string[] {
   ]
 }
 
-export function formatTable (rows: Row[], reference = 'reference'): string {
-  return align([['', 'req/s', `× ${reference}`, 'CPU µs/req', `× ${reference}`, 'server busy', 'p50 ms', 'p99', 'mean', 'stdev', 'max', ''], ...rows.map(cells)])
+/** Cells, the head first. */
+export function linesOf (rows: Row[]): string[][] {
+  return [['', 'req/s', '× ref', 'CPU µs/req', '× ref', 'server busy', 'p50 ms', 'p99', 'mean', 'stdev', 'max', ''], ...rows.map(cells)]
 }
 
 /** The first column to the left, figures to the right. */

@@ -1,12 +1,13 @@
 // npm run bench -- [suite…] [--only raw,memory-hit] [--rounds 5] [--seconds 2] [--connections 64]
-//   [--long 30] [--small 30] [--patience 8] [--tries 2] [--nice 0] [--no-install] [--json] [--out file]
-import { writeFile } from 'node:fs/promises'
+//   [--long 30] [--small 30] [--patience 8] [--tries 2] [--spare 5] [--nice 0] [--no-install] [--json] [--out file] [--markdown file]
+import { rename, writeFile } from 'node:fs/promises'
 import { cores, niceness, prioritise } from './cores.js'
 import { FOREIGN } from './idle.js'
 import { findWrk, startAutocannon } from './load.js'
 import { parseOptions, SUITES, UsageError, type Options, type SuiteName } from './options.js'
-import { describeMachine, formatMachine, formatTable } from './report.js'
-import { emptyResult, type Context, type Suite, type SuiteResult } from './suite.js'
+import { formatReport, formatResult, formatVerdicts } from './output.js'
+import { describeMachine, formatMachine } from './report.js'
+import { begin, type Context, type Suite } from './suite.js'
 import { encodings } from './suites/encodings.js'
 import { hit, quick } from './suites/hit.js'
 import { build, scale, workers } from './suites/modules.js'
@@ -15,7 +16,8 @@ import { peers } from './suites/peers.js'
 import { predecessor } from './suites/predecessor.js'
 import { sizes } from './suites/sizes.js'
 import { small } from './suites/small.js'
-import { formatVerdicts, isMeasured, judge } from './targets.js'
+import { isMeasured, judge } from './targets.js'
+import type { Verdict } from './verdict.js'
 import { ownVersions } from './versions.js'
 
 const RUN: Record<SuiteName, Suite> = { hit, sizes, encodings, pages, peers, predecessor, small, workers, build, scale, quick }
@@ -31,38 +33,65 @@ function readOptions (): Options {
   }
 }
 
-function formatResult ({ suite, tables, texts, missing }: SuiteResult): string {
-  return [
-    `## ${suite}`,
-    ...tables.map(({ title, reference, rows }) =>
-      `${title}${rows.some(({ ratios }) => ratios !== null) ? `; × is to ${reference}` : ''}\n\n${formatTable(rows, 'ref')}`),
-    ...texts,
-    ...missing.map(({ name, reason }) => `${name} is left out: ${reason}`)
-  ].join('\n\n')
-}
-
-function notes (context: Context): string {
+function notes (): string[] {
   const pinned = cores === null ? 'server and load share the cores' : `server on core ${cores.server}, load on core ${cores.load}`
   const noise = `noisy: rounds in which other work took more than ${FOREIGN * 100} % of the machine`
   const versions = [...context.versions].map(([name, version]) => `${name} ${version}`).join(', ')
-  return [formatMachine(describeMachine()), `${pinned}, niceness ${niceness()}; ${noise}`, versions].join('\n')
+  const command = ['npm run bench', ...process.argv.length > 2 ? ['--'] : [], ...process.argv.slice(2)].join(' ')
+  const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1)
+  return [`${command} (${minutes} minutes)`, formatMachine(describeMachine()), `${pinned}, niceness ${niceness()}; ${noise}`, versions]
+}
+
+function verdicts (): Verdict[] {
+  const isWhole = SUITES.every(name => options.suites.includes(name))
+  return judge(context.results).filter(verdict => isWhole || isMeasured(verdict))
+}
+
+function toJson (): string {
+  return JSON.stringify({
+    machine: describeMachine(),
+    versions: Object.fromEntries(context.versions),
+    cores,
+    options,
+    minutes: (performance.now() - startedAt) / 60_000,
+    results: context.results,
+    verdicts: verdicts()
+  }, null, 2)
+}
+
+/** A run that breaks off leaves what it has found until then. */
+async function save (): Promise<void> {
+  const { out, markdown } = options
+  if (out !== null) await replace(out, `${toJson()}\n`)
+  if (markdown !== null) await replace(markdown, `${formatReport(context.results, verdicts(), notes(), 'markdown')}\n`)
+}
+
+async function replace (file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text)
+  await rename(`${file}.new`, file)
 }
 
 /** The others go on when one fails; the process then ends with 1. */
-async function runSuite (name: SuiteName, context: Context): Promise<SuiteResult> {
+async function runSuite (name: SuiteName): Promise<void> {
+  const { results, log } = context
+  const before = performance.now()
   try {
-    return await RUN[name](context)
+    await RUN[name](context)
   } catch (error) {
     console.error(error)
     process.exitCode = 1
-    return { ...emptyResult(name), missing: [{ name, reason: `failed: ${String(error)}` }] }
+    const result = results.find(({ suite }) => suite === name) ?? begin(name, context)
+    result.missing.push({ name: 'the rest of it', reason: `it failed: ${String(error)}` })
   }
+  log(`${name} took ${((performance.now() - before) / 60_000).toFixed(1)} minutes`)
+  await save()
 }
 
 // So that what has been started is ended: see `startProgram`.
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 
+const startedAt = performance.now()
 const options = readOptions()
 prioritise(options.nice)
 const autocannon = startAutocannon()
@@ -76,30 +105,22 @@ const context: Context = {
   generators,
   tools: { install: options.install },
   log: line => console.error(line),
-  versions: new Map([...ownVersions(), ...generators.map(({ name, version }) => [name, version] as const)])
+  versions: new Map([...ownVersions(), ...generators.map(({ name, version }) => [name, version] as const)]),
+  spare: { seconds: options.spare * 60 },
+  results: [],
+  save
 }
-const results: SuiteResult[] = []
 
 try {
+  // A file that can't be written is told of now, and not after the first suite.
+  await save()
   for (const name of options.suites) {
-    const result = await runSuite(name, context)
-    results.push(result)
-    if (!options.json) console.log(`\n${formatResult(result)}`)
+    await runSuite(name)
+    if (!options.json) console.log(`\n${context.results.slice(-1).map(result => formatResult(result)).join('')}`)
   }
 } finally {
   await Promise.all(generators.map(generator => generator.stop()))
 }
 
-const isWhole = SUITES.every(name => options.suites.includes(name))
-const verdicts = judge(results).filter(verdict => isWhole || isMeasured(verdict))
-const json = JSON.stringify({
-  machine: describeMachine(),
-  versions: Object.fromEntries(context.versions),
-  cores,
-  options,
-  results,
-  verdicts
-}, null, 2)
-if (options.out !== null) await writeFile(options.out, `${json}\n`)
-if (options.json) console.log(json)
-else console.log(`${verdicts.length === 0 ? '' : `\n## targets\n\n${formatVerdicts(verdicts)}\n`}\n${notes(context)}`)
+if (options.json) console.log(toJson())
+else console.log(`${formatVerdicts(verdicts())}\n\n${notes().join('\n')}`)

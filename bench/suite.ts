@@ -2,6 +2,7 @@
 import { Unavailable, type Candidate, type Peer, type PeerTools, type Setting } from './candidate.js'
 import { compare, type Contender } from './compare.js'
 import type { Generator } from './load.js'
+import type { Spare } from './measure.js'
 import type { Options } from './options.js'
 import { summarise, type Measured, type Row } from './report.js'
 import { SETTING, startCandidate, verifyCandidate, type RunningCandidate } from './running.js'
@@ -17,6 +18,13 @@ export interface Table {
   measured: Measured[]
 }
 
+/** Figures that are no table of requests. */
+export interface Figures {
+  title: string
+  /** Cells, the head first. */
+  lines: string[][]
+}
+
 export interface Missing {
   name: string
   reason: string
@@ -25,7 +33,7 @@ export interface Missing {
 export interface SuiteResult {
   suite: string
   tables: Table[]
-  /** Figures that are no table of requests, and are printed as they are. */
+  figures: Figures[]
   texts: string[]
   /** What targets are made of besides tables. */
   facts: Record<string, number>
@@ -46,12 +54,25 @@ export interface Context {
   log (line: string): void
   /** Of what is no part of this repository. */
   versions: Map<string, string>
+  /** What waiting for an idle machine and repeating noisy rounds may still cost. */
+  spare: Spare
+  /** Of all suites that have begun. */
+  results: SuiteResult[]
+  /** Keeps what there is so far. */
+  save (): Promise<void>
 }
 
-export type Suite = (context: Context) => Promise<SuiteResult>
+export type Suite = (context: Context) => Promise<void>
 
 export function emptyResult (suite: string): SuiteResult {
-  return { suite, tables: [], texts: [], facts: {}, missing: [], verdicts: [] }
+  return { suite, tables: [], figures: [], texts: [], facts: {}, missing: [], verdicts: [] }
+}
+
+/** From here on the suite is among the results, whatever becomes of it. */
+export function begin (suite: string, { results }: Pick<Context, 'results'>): SuiteResult {
+  const result = emptyResult(suite)
+  results.push(result)
+  return result
 }
 
 async function isOptional (name: string): Promise<boolean> {
@@ -107,11 +128,17 @@ export interface TableSettings {
 
 export async function addTable (result: SuiteResult, contenders: Contender[], context: Context, settings: TableSettings): Promise<void> {
   if (contenders.length === 0) return
-  const { options, fastest, log } = context
+  const { options, fastest, log, spare } = context
   const { name, title, reference, generator = fastest, rounds = options.rounds, seconds = options.seconds, connections = options.connections } = settings
   const { patience, tries } = options
   const onRound = (round: number): void => log(`${result.suite}, ${title}: round ${round} of ${rounds}`)
-  const measured = await compare(contenders, { rounds, seconds, connections, generator, patience, tries, onRound })
+  const onFailure = ({ name, title }: Contender, error: unknown): void => {
+    process.exitCode = 1
+    const reason = `${title}: ${String(error)}`
+    log(`${name} is left out of "${settings.title}": ${reason}`)
+    result.missing.push({ name, reason: `failed in "${settings.title}": ${reason}` })
+  }
+  const measured = await compare(contenders, { rounds, seconds, connections, generator, patience, tries, spare, log, onRound, onFailure })
   result.tables.push({
     name,
     title: `${title} (${generator.name}, ${rounds} × ${seconds} s, ${connections} connections)`,
@@ -119,4 +146,5 @@ export async function addTable (result: SuiteResult, contenders: Contender[], co
     rows: summarise(measured, reference),
     measured
   })
+  await context.save()
 }

@@ -1,6 +1,6 @@
 // What the figures of a run say about the targets of the project.
 import type { Sample } from './measure.js'
-import { align, ratioOf } from './report.js'
+import { ratioOf } from './report.js'
 import type { SuiteResult } from './suite.js'
 import type { Verdict } from './verdict.js'
 
@@ -168,8 +168,9 @@ export function isMeasured ({ measured }: Verdict): boolean {
   return measured !== MISSING
 }
 
-export function formatVerdicts (verdicts: Verdict[]): string {
+/** Cells, the head first. */
+export function verdictLines (verdicts: Verdict[]): string[][] {
   const met = (value: boolean | null): string => value === null ? '-' : value ? 'yes' : 'NO'
-  return align([['target', 'required', 'measured', 'met?'], ...verdicts.map(verdict =>
-    [`${verdict.target}  ${verdict.what}`, verdict.required, verdict.measured, met(verdict.met)])])
+  return [['target', 'required', 'measured', 'met?'], ...verdicts.map(verdict =>
+    [`${verdict.target}  ${verdict.what}`, verdict.required, verdict.measured, met(verdict.met)])]
 }

@@ -9,6 +9,7 @@ import { align, describeMachine, formatMachine } from './report.js'
 import { median, medianRatio, rotate } from './rounds.js'
 import { quantile } from './statistics.js'
 import type { Listening } from './server.js'
+import type { Verdict } from './verdict.js'
 import { timesFor } from './workers-app.js'
 
 const { values: options } = parseArgs({
@@ -97,6 +98,22 @@ async function round (server: { child: ChildProcess, port: number }, { load }: C
   return { p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), max: latencies.at(-1) ?? NaN, rendersPerSecond: rendered / (seconds + 0.3) }
 }
 
+interface Row extends Sample { title: string, p50Ratio: number, p99Ratio: number }
+
+function judge ([quiet, , half, double]: Row[]): Verdict[] {
+  const line = (what: string, ratio = NaN, ms = NaN, none = NaN, bound = NaN): Verdict => ({
+    target: 4,
+    what,
+    required: `≤ ${bound} × without renders`,
+    measured: `${ratio.toFixed(2)} × (${ms.toFixed(2)} ms, ${none.toFixed(2)} ms)`,
+    met: ratio <= bound
+  })
+  return [
+    line(`p99 of hits, a worker renders ${milliseconds} ms pages half of the time`, half?.p99Ratio, half?.p99, quiet?.p99, 3),
+    line('p50 of hits, a worker gets twice as many as it can render', double?.p50Ratio, double?.p50, quiet?.p50, 1.3)
+  ]
+}
+
 const work = timesFor(milliseconds)
 const servers = new Map<number, { child: ChildProcess, port: number }>()
 try {
@@ -115,7 +132,7 @@ try {
     if (!options.json) console.error(`round ${number + 1} of ${rounds}`)
   }
   const quiet = measured[0]?.rounds ?? []
-  const rows = measured.map(({ title, rounds }) => {
+  const rows = measured.map(({ title, rounds }): Row => {
     const of = (name: keyof Sample): number[] => rounds.map(sample => sample[name])
     return {
       title,
@@ -127,7 +144,7 @@ try {
       rendersPerSecond: median(of('rendersPerSecond'))
     }
   })
-  if (options.json) console.log(JSON.stringify({ machine: describeMachine(), rounds, seconds, rate, milliseconds, canPin, rows, measured }, null, 2))
+  if (options.json) console.log(JSON.stringify({ machine: describeMachine(), rounds, seconds, rate, milliseconds, canPin, rows, verdicts: judge(rows), measured }, null, 2))
   else {
     const lines = rows.map(row => [row.title, row.p50.toFixed(2), row.p50Ratio.toFixed(2), row.p99.toFixed(2), row.p99Ratio.toFixed(2), row.max.toFixed(1), row.rendersPerSecond.toFixed(1)])
     console.log(`\n${align([[`renders of ${milliseconds} ms`, 'p50 ms', '× none', 'p99 ms', '× none', 'max ms', 'renders/s'], ...lines])}`)

@@ -1,6 +1,6 @@
 import { contend, type Contender } from '../compare.js'
 import type { RunningCandidate } from '../running.js'
-import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
+import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 const CANDIDATES = ['raw', 'memory-hit', 'express-hit', 'disk-hit', 'static', 'nginx']
 
@@ -22,7 +22,7 @@ async function revalidated (candidate: RunningCandidate): Promise<Contender[]> {
 }
 
 export const encodings: Suite = async context => {
-  const result = emptyResult('encodings')
+  const result = begin('encodings', context)
   await withCandidates(CANDIDATES, context, result, async running => {
     const contenders: Contender[] = []
     for (const candidate of running) {
@@ -32,5 +32,4 @@ export const encodings: Suite = async context => {
     const heads = running.map(candidate => contend(candidate, { method: 'HEAD' }, 'HEAD'))
     await addTable(result, heads, context, { name: 'head', title: 'HEAD, asked by a client of the runner', reference: 'raw:HEAD', generator: { ...context.autocannon, name: 'own client' } })
   })
-  return result
 }

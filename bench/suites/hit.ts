@@ -1,6 +1,6 @@
 import { contend } from '../compare.js'
 import { BROWSER } from '../requests.js'
-import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
+import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 export const CANDIDATES = [
   'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'hooked-plain', 'hooked-hit',
@@ -9,7 +9,7 @@ export const CANDIDATES = [
 const WITH_BROWSER = ['raw', 'plain', 'memory-hit', 'express-hit', 'nginx']
 
 export const hit: Suite = async context => {
-  const result = emptyResult('hit')
+  const result = begin('hit', context)
   const { options: { long, seconds }, generators, fastest } = context
   await withCandidates(CANDIDATES, context, result, async running => {
     const all = running.map(candidate => contend(candidate))
@@ -23,15 +23,13 @@ export const hit: Suite = async context => {
       await addTable(result, all, context, { name: 'long', title: 'The same for longer', reference: 'raw', rounds: 1, seconds: Math.max(long, seconds), connections: 100 })
     }
   })
-  return result
 }
 
 /** For development: a minute. */
 export const quick: Suite = async context => {
-  const result = emptyResult('quick')
+  const result = begin('quick', context)
   await withCandidates(context.options.only ?? ['raw', 'plain', 'memory-hit', 'express-hit', 'disk-hit', 'uncached'], context, result, async running => {
     const all = running.map(candidate => contend(candidate))
     await addTable(result, all, context, { name: 'minimal', title: 'One page of 10.6 KB', reference: 'raw', generator: context.autocannon })
   })
-  return result
 }

@@ -1,12 +1,15 @@
 // Suites that are programs of their own: `bench/workers.ts`, `bench/build.ts`, `bench/scale.ts`.
 // Each prints one JSON object with `--json`; where that has `verdicts`, they are taken over.
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { align } from '../report.js'
-import { emptyResult, type Context, type Suite, type SuiteResult } from '../suite.js'
+import { begin, type Context, type Figures, type Suite, type SuiteResult } from '../suite.js'
 import type { Verdict } from '../verdict.js'
+
+/** Of what is printed: the verdicts are among the targets, and every round is only in the JSON. */
+const UNTOLD = ['verdicts', 'measured']
 
 interface Printed {
   verdicts?: Verdict[]
@@ -14,36 +17,43 @@ interface Printed {
   served?: Array<Record<string, number>>
 }
 
-async function run (name: string, args: string[], { log }: Context): Promise<SuiteResult> {
-  const result = emptyResult(name)
+/** Milliseconds: a run goes on without a program that hangs. */
+const LONGEST = 900_000
+
+/** What it prints; what it tells meanwhile is seen. */
+async function output (file: string, args: string[]): Promise<string> {
+  const child = spawn(process.execPath, [file, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'], timeout: LONGEST })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', chunk => { text += String(chunk) })
+  const [code, signal] = await once(child, 'close') as [number | null, string | null]
+  if (code !== 0) throw new Error(`${path.basename(file)} ended with ${code ?? signal}`)
+  return text.slice(text.indexOf('{'))
+}
+
+async function run (name: string, args: string[], context: Context): Promise<void> {
+  const result = begin(name, context)
   const file = fileURLToPath(new URL(`../${name}.js`, import.meta.url))
   if (!existsSync(file)) {
     result.missing.push({ name, reason: `there is no bench/${name}.ts` })
-    return result
+    return
   }
-  log(`${name}: node ${name}.js ${args.join(' ')}`)
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, [file, ...args, '--json'], { maxBuffer: 2 ** 26 })
-    const printed = JSON.parse(stdout.slice(stdout.indexOf('{'))) as Printed
-    result.verdicts.push(...printed.verdicts ?? [])
-    result.texts.push(...Object.entries(printed).filter(([name]) => name !== 'verdicts').flatMap(([name, value]) => tabulate(name, value)))
-    result.printed = printed
-    takeScale(printed, result)
-  } catch (error) {
-    result.missing.push({ name, reason: error instanceof Error ? error.message : String(error) })
-  }
-  return result
+  context.log(`${name}: node ${name}.js ${args.join(' ')}`)
+  const printed = JSON.parse(await output(file, args)) as Printed
+  result.verdicts.push(...printed.verdicts ?? [])
+  result.figures.push(...Object.entries(printed).filter(([name]) => !UNTOLD.includes(name)).flatMap(([name, value]) => tabulate(name, value)))
+  result.printed = printed
+  takeScale(printed, result)
 }
 
 /** A list of objects as a table: what it is about above each of them, a line for each property. */
-function tabulate (name: string, value: unknown): string[] {
+function tabulate (name: string, value: unknown): Figures[] {
   if (!Array.isArray(value) || value.length === 0 || value.some(item => typeof item !== 'object' || item === null)) return []
   const items = value as Array<Record<string, unknown>>
   const show = (cell: unknown): string => typeof cell === 'number'
     ? cell.toLocaleString('en', { maximumFractionDigits: 2 })
     : typeof cell === 'string' ? cell : JSON.stringify(cell) ?? ''
   const lines = Object.keys(items[0] ?? {}).map(key => [key, ...items.map(item => show(item[key]))])
-  return [`${name}\n\n${align(lines)}`]
+  return [{ title: name, lines }]
 }
 
 function takeScale ({ served = [] }: Printed, { facts }: SuiteResult): void {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { startRedis, type RedisServer } from '../../test/helpers/redis-server.js'
 import { contend, type Contender } from '../compare.js'
 import { SETTING, type RunningCandidate } from '../running.js'
-import { addTable, emptyResult, withCandidates, type Context, type Suite, type SuiteResult } from '../suite.js'
+import { addTable, begin, withCandidates, type Context, type Suite, type SuiteResult } from '../suite.js'
 
 const PAGES = [1, 1000, 1_000_000]
 
@@ -29,7 +29,7 @@ async function tryRedis (result: SuiteResult): Promise<RedisServer | null> {
 }
 
 export const pages: Suite = async context => {
-  const result = emptyResult('pages')
+  const result = begin('pages', context)
   await withSites(context, result, PAGES, async running => {
     const contenders = running.map(contendWith)
     await addTable(result, contenders, context, { name: 'pages', title: 'Known pages, up to 1,000 of them visited in turn', reference: contenders[1]?.name ?? '' })
@@ -44,5 +44,4 @@ export const pages: Suite = async context => {
   } finally {
     await redis?.close()
   }
-  return result
 }

@@ -1,12 +1,12 @@
 import { contend } from '../compare.js'
 import { BROWSER, ENCODINGS } from '../requests.js'
-import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
+import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 const OWN = ['raw', 'memory-hit', 'express-hit']
 const PEERS = ['static', 'dedupe', 'uncached', 'nginx', 'varnish', 'nitro']
 
 export const peers: Suite = async context => {
-  const result = emptyResult('peers')
+  const result = begin('peers', context)
   await withCandidates([...OWN, ...PEERS], context, result, async running => {
     await addTable(result, running.map(candidate => contend(candidate)), context, { name: 'peers', title: 'Peers, one page of 10.6 KB', reference: 'raw' })
   })
@@ -18,5 +18,4 @@ export const peers: Suite = async context => {
       name: 'next-browser', title: "Next.js, with a browser's headers and encodings", reference: 'raw'
     })
   })
-  return result
 }

@@ -1,15 +1,14 @@
 import { contend } from '../compare.js'
 import { SETTING } from '../running.js'
-import { addTable, emptyResult, withCandidates, type Suite } from '../suite.js'
+import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 const CANDIDATES = ['raw', 'plain', 'memory-hit', 'express-hit', 'disk-hit', 'static', 'dedupe', 'uncached', 'nginx', 'varnish']
 
 export const sizes: Suite = async context => {
-  const result = emptyResult('sizes')
+  const result = begin('sizes', context)
   for (const kilobytes of [1, 10.6, 100]) {
     await withCandidates(CANDIDATES, context, result, async running => {
       await addTable(result, running.map(candidate => contend(candidate)), context, { name: `${kilobytes}`, title: `One page of ${kilobytes} KB`, reference: 'raw' })
     }, { ...SETTING, kilobytes })
   }
-  return result
 }

@@ -12,7 +12,7 @@ import { summarise, type Measured } from '../report.js'
 import { endChild, SETTING, type RunningCandidate } from '../running.js'
 import type { Listening } from '../server.js'
 import type { Rebuilt } from '../small-server.js'
-import { emptyResult, type Suite } from '../suite.js'
+import { begin, type Suite } from '../suite.js'
 
 const MIB = 2 ** 20
 const LIMIT = 512 * MIB
@@ -55,7 +55,7 @@ async function rebuild (child: ChildProcess, afterSeconds: number): Promise<Rebu
 
 /** One core, 512 MiB, 100 connections: the home page and a post, each with a build in between. */
 export const small: Suite = async context => {
-  const result = emptyResult('small')
+  const result = begin('small', context)
   const { options: { small: seconds, patience }, fastest, log } = context
   const { child, running, isLimited } = await start()
   const measured: Measured[] = []
@@ -87,5 +87,4 @@ export const small: Suite = async context => {
   } finally {
     await running.stop()
   }
-  return result
 }
