@@ -75,7 +75,7 @@ export function parseOptions (args: string[]): Options {
       small: { type: 'string', default: '30' },
       patience: { type: 'string' },
       tries: { type: 'string' },
-      spare: { type: 'string', default: '5' },
+      spare: { type: 'string', default: '4' },
       only: { type: 'string' },
       nice: { type: 'string', default: '0' },
       'no-install': { type: 'boolean', default: false },

@@ -1,5 +1,5 @@
 // npm run bench -- [suite…] [--only raw,memory-hit] [--rounds 5] [--seconds 2] [--connections 64]
-//   [--long 30] [--small 30] [--patience 8] [--tries 2] [--spare 5] [--nice 0] [--no-install] [--json] [--out file] [--markdown file]
+//   [--long 30] [--small 30] [--patience 8] [--tries 2] [--spare 4] [--nice 0] [--no-install] [--json] [--out file] [--markdown file]
 import { rename, writeFile } from 'node:fs/promises'
 import { cores, niceness, prioritise } from './cores.js'
 import { FOREIGN } from './idle.js'
@@ -37,7 +37,8 @@ function notes (): string[] {
   const pinned = cores === null ? 'server and load share the cores' : `server on core ${cores.server}, load on core ${cores.load}`
   const noise = `noisy: rounds in which other work took more than ${FOREIGN * 100} % of the machine`
   const versions = [...context.versions].map(([name, version]) => `${name} ${version}`).join(', ')
-  const command = ['npm run bench', ...process.argv.length > 2 ? ['--'] : [], ...process.argv.slice(2)].join(' ')
+  const args = process.argv.slice(2).join(' ').replace(/ ?--(?:json|(?:out|markdown)[ =]\S+)/g, '').trim()
+  const command = `npm run bench${args && ' -- '}${args}`
   const minutes = ((performance.now() - startedAt) / 60_000).toFixed(1)
   return [`${command} (${minutes} minutes)`, formatMachine(describeMachine()), `${pinned}, niceness ${niceness()}; ${noise}`, versions]
 }

@@ -1,14 +1,18 @@
-import { execFile } from 'node:child_process'
+import { ChildProcess, execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { parseWrk, wrkScript } from '../bench/load.js'
+import { compare, contend } from '../bench/compare.js'
+import { parseWrk, wrkScript, type Generator } from '../bench/load.js'
 import type { Sample } from '../bench/measure.js'
 import { parseOptions, SUITES } from '../bench/options.js'
 import { productsOf, renderPage } from '../bench/page.js'
 import { parseMachine, parsePeak, parseStat, ticksOf } from '../bench/proc.js'
 import { ratioOf, summarise, type Measured } from '../bench/report.js'
 import { median, medianRatio, rotate } from '../bench/rounds.js'
+import { SETTING } from '../bench/running.js'
 import { quantile, summariseLatencies } from '../bench/statistics.js'
 import { emptyResult, type SuiteResult } from '../bench/suite.js'
 import { judge } from '../bench/targets.js'
@@ -109,8 +113,12 @@ t.test('a target is met, missed or not measured', async t => {
 })
 
 t.test('a run of one short round prints JSON', async t => {
+  const folder = t.testdir()
+  const [out, markdown] = [join(folder, 'all.json'), join(folder, 'all.md')]
   const { stdout } = await promisify(execFile)(process.execPath,
-    [RUNNER, 'quick', '--only', 'raw,memory-hit', '--rounds', '1', '--seconds', '0.2', '--patience', '0', '--json'])
+    [RUNNER, 'quick', '--only', 'raw,memory-hit', '--rounds', '1', '--seconds', '0.2', '--patience', '0', '--json', '--out', out, '--markdown', markdown])
+  t.match(JSON.parse(await readFile(out, 'utf8')), { machine: { node: process.version }, results: [{ suite: 'quick', missing: [] }] })
+  t.match(await readFile(markdown, 'utf8'), /\| --- \| --: \|[^]*\n\| raw node:http \| [\d,]+ \| 1\.00 \|[^]*npm run bench -- quick --only/)
   const { results: [result], machine, versions } = JSON.parse(stdout) as { results: SuiteResult[], machine: object, versions: object }
   t.match(machine, { node: process.version })
   t.match(versions, { fastify: /^\d/, autocannon: /^\d/ })
@@ -119,6 +127,33 @@ t.test('a run of one short round prints JSON', async t => {
     t.ok(median.requestsPerSecond > 0)
     t.ok(ratios !== null && ratios.requestsPerSecond > 0)
   }
+})
+
+t.test('a file that cannot be written ends a run before it begins', async t => {
+  await t.rejects(promisify(execFile)(process.execPath, [RUNNER, 'quick', '--out', join(t.testdir(), 'nowhere/all.json')]), { code: 1, stderr: /ENOENT/ })
+})
+
+t.test('one that fails is asked again, and costs the others nothing', async t => {
+  const asked: string[] = []
+  const generator: Generator = {
+    name: 'own client',
+    version: '1',
+    async run ({ origin }) {
+      asked.push(origin)
+      const errors = origin === 'broken' || (origin === 'once' && asked.filter(name => name === origin).length === 2) ? 1 : 0
+      return { requests: 100_000, seconds: 1, errors, p50: 1, p99: 2, mean: 1, stdev: 1, max: 3 }
+    },
+    stop: async () => {}
+  }
+  const contenders = ['broken', 'once', 'good'].map(name => contend({
+    name, title: name, origin: name, paths: ['/'], setting: SETTING, process: Object.assign(new ChildProcess(), { pid: process.pid }), version: null, stop: async () => {}
+  }))
+  const failed: string[] = []
+  const measured = await compare(contenders, { rounds: 3, seconds: 1, connections: 1, generator, onFailure: ({ name }) => { failed.push(name) } })
+  t.same(failed, ['broken'])
+  t.same(measured.map(({ name, rounds }) => [name, rounds.length]), [['once', 3], ['good', 3]])
+  t.equal(asked.filter(name => name === 'broken').length, 2)
+  await t.rejects(compare(contenders, { rounds: 1, seconds: 1, connections: 1, generator }), /broken: 1 requests failed/)
 })
 
 t.test('a name that is not known ends a run before it begins', async t => {

@@ -11,7 +11,7 @@ const emptyRequestsHit: Candidate = {
   title: 'memory hit, with optimizeEmptyRequests',
   createApp: ({ kilobytes }) => createPrerenderedApp({}, { kilobytes, server }),
   cacheStatus: 'fastify-isr; hit',
-  unavailable: () => major > 24 || (major === 24 && minor >= 12) ? null : 'optimizeEmptyRequests needs Node 24.12 or later'
+  unavailable: () => major > 25 || (major === 25 && minor >= 1) || (major === 24 && minor >= 12) ? null : 'optimizeEmptyRequests needs Node 24.12 or later'
 }
 
 export default emptyRequestsHit

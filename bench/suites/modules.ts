@@ -18,14 +18,17 @@ interface Printed {
 }
 
 /** Milliseconds: a run goes on without a program that hangs. */
-const LONGEST = 900_000
+const LONGEST = 600_000
 
 /** What it prints; what it tells meanwhile is seen. */
 async function output (file: string, args: string[]): Promise<string> {
   const child = spawn(process.execPath, [file, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'], timeout: LONGEST })
+  const end = (): void => { child.kill() }
+  process.once('exit', end)
   let text = ''
   child.stdout.setEncoding('utf8').on('data', chunk => { text += String(chunk) })
   const [code, signal] = await once(child, 'close') as [number | null, string | null]
+  process.off('exit', end)
   if (code !== 0) throw new Error(`${path.basename(file)} ended with ${code ?? signal}`)
   return text.slice(text.indexOf('{'))
 }
