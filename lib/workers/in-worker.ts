@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { EntriesPage, Inspection, Isr, OrderResult, RefreshResult } from '../../types/index.js'
+import type { EntriesPage, Inspection, Isr, OrderResult, RefreshResult, Target } from '../../types/index.js'
 import { cached } from '../data/cached.js'
 import { dataHook } from '../data/hook.js'
 import { decorate } from '../decorate.js'
@@ -9,6 +9,7 @@ import type { Settings } from '../options.js'
 import { Registry } from '../pages/registry.js'
 import { render } from '../pages/render.js'
 import { hookInto } from '../pages/serve.js'
+import { readTargets } from '../pages/targets.js'
 import type { MainPort } from './main-port.js'
 import type { Visited } from './messages.js'
 import { RemoteData } from './remote-data.js'
@@ -24,13 +25,18 @@ export function renderForMain (app: FastifyInstance, settings: Settings, log: Fa
     warn () {}
   })
   const data = new RemoteData(main)
+  const order = async (method: 'revalidate' | 'purge' | 'refresh', target: Target, more: unknown[]): Promise<unknown> => {
+    // What is no target might be nothing that can be sent, either.
+    readTargets(target)
+    return await main.ask({ type: 'call', method, args: [target, ...more] })
+  }
   const isr: Isr = {
     get building () { return main.isBuilding },
     dir: settings.dir,
     prerender: async () => { throw new NotReady('prerender') },
-    revalidate: async (...args) => await main.ask({ type: 'call', method: 'revalidate', args }) as OrderResult,
-    purge: async (...args) => await main.ask({ type: 'call', method: 'purge', args }) as OrderResult,
-    refresh: async (...args) => await main.ask({ type: 'call', method: 'refresh', args }) as RefreshResult,
+    revalidate: async (target, ...more) => await order('revalidate', target, more) as OrderResult,
+    purge: async (target, ...more) => await order('purge', target, more) as OrderResult,
+    refresh: async (target, ...more) => await order('refresh', target, more) as RefreshResult,
     cached: (name, fn, options) => cached(data, name, fn as never, options) as never,
     data: options => dataHook(data, options),
     inspect: async (...args) => await main.ask({ type: 'call', method: 'inspect', args }) as Inspection,
@@ -66,9 +72,7 @@ export function renderForMain (app: FastifyInstance, settings: Settings, log: Fa
 async function visit (main: MainPort, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { method = 'GET', url = '' } = request.raw
   const { status, headers, body } = await main.ask({ type: 'visit', method, url, headers: { ...request.headers } }) as Visited
-  for (const [name, value] of Object.entries(headers)) if (!OF_CONNECTION.has(name)) reply.header(name, value)
-  reply.code(status).send(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  // The answer went through the hooks there: they are not to run over it once more.
+  reply.hijack()
+  reply.raw.writeHead(status, headers).end(body)
 }
-
-/** Headers of the answer's way to here. */
-const OF_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'content-length'])

@@ -70,6 +70,12 @@ export class MainPort {
     const id = ++this.#questions
     const task = this.#inside.getStore() ?? null
     const asked = new Promise((resolve, reject) => { this.#asked.set(id, { resolve, reject }) })
+    try {
+      this.#send({ type: 'ask', id, task, question })
+    } catch (error) {
+      // Something in it can't be sent.
+      this.#take(id)?.reject(error as Error)
+    }
     if (request !== undefined) {
       this.#fetches.set(id, request)
       const forget = (): void => { this.#fetches.delete(id) }
@@ -77,7 +83,6 @@ export class MainPort {
       const later = task === null ? () => { setTimeout(forget, REMEMBERED).unref() } : forget
       asked.then(later, later)
     }
-    this.#send({ type: 'ask', id, task, question })
     return asked
   }
 

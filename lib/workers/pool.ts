@@ -229,7 +229,7 @@ export class WorkerPool {
     try {
       const { level, time, pid, hostname, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
       const write = LEVELS[String(level)]
-      if (write !== undefined) log[write]({ ...fields, worker: true }, typeof msg === 'string' ? msg : '')
+      if (write !== undefined) log[write]({ ...fields, worker: true }, ...typeof msg === 'string' ? [msg] : [])
     } catch {
       log.info({ worker: true }, line)
     }
