@@ -156,12 +156,16 @@ class PageList {
   }
 
   add (row: RowView): void {
-    const refusal = this.#pages.add(row)
-    if (refusal !== null) throw new BadManifest(this.#file, refusal)
+    this.#refuse(this.#pages.add(row))
     this.#names.addBytes(row.source, row.name)
   }
 
   finish (head: ManifestHead, end: number, rows: Rows): Build {
+    this.#refuse(this.#pages.settle())
     return { head, pages: this.#pages.seal(end), names: this.#names, rows }
+  }
+
+  #refuse (why: string | null): void {
+    if (why !== null) throw new BadManifest(this.#file, why)
   }
 }

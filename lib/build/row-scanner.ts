@@ -2,7 +2,6 @@ import { isCanonicalPath } from '../pages/path-pattern.js'
 import type { RowView } from '../pages/page-table.js'
 
 const QUOTE = 0x22
-const PERCENT = 0x25
 const COMMA = 0x2c
 const DASH = 0x2d
 const DOT = 0x2e
@@ -19,16 +18,18 @@ const QUESTION_MARK = 0x3f
 const DELETE = 0x7f
 const HASH = 64
 const MOST_DIGITS = 15
+const MINUTE = 'YYYY-MM-DDTHH:MM:'.length
 const LONGEST_PATH = 2048
 const LONGEST_SEGMENT = 255
 const LONGEST_EXPORT = 1000
 
-/** Which bytes may stand where. */
-const isHex = setOf('0123456789abcdef')
-const isDigit = setOf('0123456789')
+/** What a byte is where it stands; an odd one needs a closer look. */
+const [OTHER, PLAIN, ODD, SEPARATOR, ENDING] = [0, 1, 2, 3, 4]
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
-const isPlain = setOf(`${LETTERS}-._~!$&'()*+,=:@%`)
-const isInName = setOf(`${LETTERS}._~-`)
+const IN_HASH = kinds({ '0123456789abcdef': PLAIN })
+const IN_NUMBER = kinds({ '0123456789': PLAIN })
+const IN_PATH = kinds({ [`${LETTERS}-_~!$&'()*+,=:@`]: PLAIN, '.%': ODD, '/': SEPARATOR })
+const IN_NAME = kinds({ [`${LETTERS}_~-`]: PLAIN, '.': ODD, '/': SEPARATOR, '"': ENDING })
 
 const [KEY, PATH, ROUTE, EXPORT, STATUS, BYTES, SHA256, RENDERED_AT, TTL, TAGS, ENCODINGS, DURATION, SKIPPED, NULL, BR, GZIP] = [
   '    {"key":"', ',"path":"', ',"route":"', '","export":', ',"status":', ',"bytes":', ',"sha256":"', '","renderedAt":"', '","ttl":', ',"tags":[', ',"encodings":{', '},"durationMs":', ',"exportSkipped":"', 'null', '"br":', '"gzip":'
@@ -57,6 +58,9 @@ export class RowScanner implements RowView {
   isLast = false
   #at = 0
   #number = 0
+  /** As it stands there, and when it began. */
+  readonly #minuteText = Buffer.alloc(MINUTE)
+  #time = 0
 
   constructor (buildId: string) {
     this.#file = Buffer.from(`,"file":".isr/${buildId}/`)
@@ -72,14 +76,7 @@ export class RowScanner implements RowView {
   #names (): boolean {
     if (!this.#literal(KEY)) return false
     this.key = this.#at
-    if (!this.#string(false)) return false
-    this.keyEnd = this.#at - 1
-    if (!this.#literal(PATH)) return false
-    const path = this.#at
-    if (!this.#string(false)) return false
-    this.pathLength = this.#at - 1 - path
-    if (!this.#isKeyOf(path) || !this.#isCanonical(path)) return false
-    if (!this.#literal(ROUTE)) return false
+    if (!this.#keyPath() || !this.#keyEnding() || !this.#literal(PATH) || !this.#pathOfKey() || !this.#literal(ROUTE)) return false
     this.route = this.#at
     if (!this.#string(true)) return false
     this.routeEnd = this.#at - 1
@@ -89,7 +86,7 @@ export class RowScanner implements RowView {
   #files (): boolean {
     if (!this.#literal(this.#file)) return false
     const { source } = this
-    if (isHex[source[this.#at] ?? 0] !== 1 || isHex[source[this.#at + 1] ?? 0] !== 1 || source[this.#at + 2] !== SLASH) return false
+    if (IN_HASH[source[this.#at] ?? 0] !== 1 || IN_HASH[source[this.#at + 1] ?? 0] !== 1 || source[this.#at + 2] !== SLASH) return false
     this.name = this.#at += 3
     if (!this.#hash() || !this.#literal(EXPORT)) return false
     return source[this.#at] === QUOTE ? this.#exportName() : this.#literal(NULL)
@@ -141,38 +138,49 @@ export class RowScanner implements RowView {
     return false
   }
 
-  #isKeyOf (path: number): boolean {
-    const { source, key, pathLength } = this
-    for (let nth = 0; nth < pathLength; nth++) if (source[key + nth] !== source[path + nth]) return false
-    const length = this.keyEnd - key
-    return length === pathLength || (length > pathLength && (source[key + pathLength] === QUESTION_MARK || source[key + pathLength] === SPACE))
+  /** What of a key may be a canonical path. */
+  #keyPath (): boolean {
+    const { source, key } = this
+    if (source[key] !== SLASH) return false
+    let isSimple = true
+    let segment = key + 1
+    let at = segment
+    for (;; at++) {
+      const kind = IN_PATH[source[at] ?? 0]
+      if (kind === PLAIN) continue
+      if (kind === ODD) isSimple &&= source[at] === DOT && at > segment
+      else if (kind !== SEPARATOR) break
+      else if (at === segment || at - segment > LONGEST_SEGMENT) return false
+      else segment = at + 1
+    }
+    this.#at = at
+    this.pathLength = at - key
+    if (at - segment > LONGEST_SEGMENT || this.pathLength > LONGEST_PATH) return false
+    return isSimple || isCanonicalPath(source.toString('latin1', key, at))
   }
 
-  #isCanonical (path: number): boolean {
-    const { source, pathLength } = this
-    const end = path + pathLength
-    if (pathLength > LONGEST_PATH || source[path] !== SLASH) return false
-    let isSimple = true
-    let segment = path + 1
-    for (let at = segment; at < end; at++) {
-      const byte = source[at] ?? 0
-      if (byte === SLASH) {
-        if (at === segment || at - segment > LONGEST_SEGMENT) return false
-        segment = at + 1
-      } else {
-        if (isPlain[byte] !== 1) return false
-        if (byte === PERCENT || (byte === DOT && at === segment)) isSimple = false
-      }
-    }
-    if (end - segment > LONGEST_SEGMENT) return false
-    return isSimple || isCanonicalPath(source.toString('latin1', path, end))
+  /** Its end, or what tells variants of a path apart. */
+  #keyEnding (): boolean {
+    const next = this.source[this.#at]
+    if (next !== QUOTE && next !== QUESTION_MARK && next !== SPACE) return false
+    if (!this.#string(false)) return false
+    this.keyEnd = this.#at - 1
+    return true
+  }
+
+  #pathOfKey (): boolean {
+    const { source, key, pathLength } = this
+    const path = this.#at
+    for (let nth = 0; nth < pathLength; nth++) if (source[key + nth] !== source[path + nth]) return false
+    this.#at = path + pathLength + 1
+    return source[path + pathLength] === QUOTE
   }
 
   /** A sha256 and the quote after it, which belongs to what comes next. */
   #hash (): boolean {
     const { source } = this
     const end = this.#at + HASH
-    for (let at = this.#at; at < end; at++) if (isHex[source[at] ?? 0] !== 1) return false
+    for (let at = this.#at; at < end; at++) if (IN_HASH[source[at] ?? 0] !== 1) return false
     this.#at = end
     return true
   }
@@ -180,15 +188,16 @@ export class RowScanner implements RowView {
   #exportName (): boolean {
     const { source } = this
     const start = this.#at + 1
-    for (let at = start; at < source.length; at++) {
-      const byte = source[at] ?? 0
-      const isFirst = at === start || source[at - 1] === SLASH
-      if (isFirst ? isInName[byte] !== 1 || byte === DOT : isInName[byte] !== 1 && byte !== SLASH && byte !== QUOTE) return false
-      if (byte !== QUOTE) continue
+    let segment = start
+    for (let at = start; ; at++) {
+      const kind = IN_NAME[source[at] ?? 0]
+      if (kind === PLAIN) continue
+      if (kind === OTHER || at === segment) return false
+      if (kind === SEPARATOR) segment = at + 1
+      if (kind !== ENDING) continue
       this.#at = at + 1
       return at - start <= LONGEST_EXPORT
     }
-    return false
   }
 
   /** A number as most are: no exponent, not too many digits. */
@@ -209,22 +218,40 @@ export class RowScanner implements RowView {
   #digits (): number {
     const { source } = this
     let value = 0
-    for (; isDigit[source[this.#at] ?? 0] === 1; this.#at++) value = value * 10 + (source[this.#at] ?? 0) - ZERO
+    for (; IN_NUMBER[source[this.#at] ?? 0] === 1; this.#at++) value = value * 10 + (source[this.#at] ?? 0) - ZERO
     return value
   }
 
   /** As Date.toISOString writes it. Days that not every month has are left to others. */
   #date (): boolean {
+    if (!this.#isMinute() && !this.#minute()) return false
+    const second = this.#part(2, DOT)
+    const millisecond = this.#part(3, Z)
+    this.renderedAt = this.#time + second * 1000 + millisecond
+    return second <= 59 && millisecond >= 0
+  }
+
+  /** The minute of the row before: a build renders many pages in one. */
+  #isMinute (): boolean {
+    const { source } = this
+    const at = this.#at
+    for (let nth = MINUTE - 1; nth >= 0; nth--) if (source[at + nth] !== this.#minuteText[nth]) return false
+    this.#at = at + MINUTE
+    return true
+  }
+
+  #minute (): boolean {
+    const start = this.#at
     const year = this.#part(4, DASH)
     const month = this.#part(2, DASH)
     const day = this.#part(2, T)
     const hour = this.#part(2, COLON)
     const minute = this.#part(2, COLON)
-    const second = this.#part(2, DOT)
-    const millisecond = this.#part(3, Z)
-    this.renderedAt = Date.UTC(year, month - 1, day, hour, minute, second, millisecond)
-    return year >= 1970 && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 && second <= 59 && millisecond >= 0 &&
-      (day <= 28 || new Date(this.renderedAt).getUTCDate() === day)
+    const time = Date.UTC(year, month - 1, day, hour, minute)
+    if (!(year >= 1970 && month >= 1 && month <= 12 && day >= 1 && hour <= 23 && minute <= 59 && (day <= 28 || new Date(time).getUTCDate() === day))) return false
+    this.#time = time
+    this.source.copy(this.#minuteText, 0, start, this.#at)
+    return true
   }
 
   /** So many digits and what ends them; NaN for anything else. */
@@ -258,8 +285,8 @@ export class RowScanner implements RowView {
   }
 }
 
-function setOf (characters: string): Uint8Array {
-  const set = new Uint8Array(256)
-  for (const character of characters) set[character.charCodeAt(0)] = 1
-  return set
+function kinds (characters: Record<string, number>): Uint8Array {
+  const table = new Uint8Array(256)
+  for (const [all, kind] of Object.entries(characters)) for (const character of all) table[character.charCodeAt(0)] = kind
+  return table
 }

@@ -24,7 +24,10 @@ export class ByteTable {
   /** Another one in each table: who chooses the strings can't choose which ones collide. */
   readonly #seed = randomInt(0xffff_ffff)
   #end = 0
+  #from = 0
   #last = NONE
+  /** So many have a slot. */
+  #settled = 0
 
   get size (): number {
     return this.#ends.size
@@ -32,13 +35,9 @@ export class ByteTable {
 
   get (id: number): string {
     const start = this.#start(id)
-    const end = this.#ends.get(id)
-    const part = this.#parts[start >>> BITS]
-    const after = (start & MASK) + end - start
-    if (part !== undefined && after <= PART) return part.toString('utf8', start & MASK, after)
-    const bytes = Buffer.alloc(end - start)
-    for (let at = start; at < end; at++) bytes[at - start] = this.#byte(at)
-    return bytes.toString()
+    const length = this.#ends.get(id) - start
+    const bytes = this.#bytesAt(start, length)
+    return bytes.toString('utf8', this.#from, this.#from + length)
   }
 
   has (text: string): boolean {
@@ -47,6 +46,7 @@ export class ByteTable {
 
   /** Its number, or -1. */
   find (text: string): number {
+    if (this.#settled < this.size) this.settle()
     const bytes = toBytes(text)
     return (this.#slots[this.#slot(bytes, 0, bytes.length, this.#hash(bytes, 0, bytes.length))] ?? 0) - 1
   }
@@ -59,6 +59,7 @@ export class ByteTable {
 
   /** The same for a text that stands in UTF-8 in `source`. */
   addBytes (source: Uint8Array, start: number, end: number): number {
+    if (this.#settled < this.size) this.settle()
     // What was added last comes again more often than not.
     if (this.#last !== NONE && this.#isAt(this.#last, source, start, end)) return this.#last
     const hash = this.#hash(source, start, end)
@@ -68,10 +69,33 @@ export class ByteTable {
     if (known === 0) {
       this.#append(source, start, end)
       this.#hashes.push(hash)
-      this.#slots[slot] = this.size
+      this.#slots[slot] = this.#settled = this.size
       if (this.size * 2 > this.#slots.length) this.#rehash(this.#slots.length * 2)
     }
     return this.#last
+  }
+
+  /** Adds a text that stands in `source` without looking whether it is there: `settle` tells. */
+  append (source: Uint8Array, start: number, end: number): void {
+    this.#append(source, start, end)
+    this.#hashes.push(this.#hash(source, start, end))
+  }
+
+  /**
+   * Whether all that was appended is there once. Many in a row: the processor
+   * then waits for several places of a large memory at a time.
+   */
+  settle (): boolean {
+    this.reserve(this.size)
+    const mask = this.#slots.length - 1
+    let isNew = true
+    for (; this.#settled < this.size; this.#settled++) {
+      const hash = this.#hashes.get(this.#settled)
+      let slot = (hash >>> 4) & mask
+      for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) if (this.#isSame((this.#slots[slot] ?? 0) - 1, this.#settled, hash)) isNew = false
+      this.#slots[slot] = this.#settled + 1
+    }
+    return isNew
   }
 
   /** So many are expected: growing later would cost a pause. */
@@ -86,15 +110,18 @@ export class ByteTable {
     return at < this.#ends.get(id) ? this.#byte(at) : NONE
   }
 
-  /** By their bytes. */
-  isBefore (a: number, b: number): boolean {
-    const [startA, startB] = [this.#start(a), this.#start(b)]
-    const length = Math.min(this.#ends.get(a) - startA, this.#ends.get(b) - startB)
-    for (let at = 0; at < length; at++) {
-      const difference = this.#byte(startA + at) - this.#byte(startB + at)
-      if (difference !== 0) return difference < 0
+  /** Whether a text that stands in `source` comes after one of these, by their bytes. */
+  isAfter (id: number, source: Uint8Array, start: number, end: number): boolean {
+    const own = this.#start(id)
+    const length = this.#ends.get(id) - own
+    const bytes = this.#bytesAt(own, length)
+    const shift = this.#from - start
+    const both = Math.min(end, start + length)
+    for (let at = start; at < both; at++) {
+      const difference = (source[at] ?? 0) - (bytes[at + shift] ?? 0)
+      if (difference !== 0) return difference > 0
     }
-    return this.#ends.get(a) - startA < this.#ends.get(b) - startB
+    return end - start > length
   }
 
   * [Symbol.iterator] (): IterableIterator<string> {
@@ -135,19 +162,43 @@ export class ByteTable {
   #isAt (id: number, source: Uint8Array, start: number, end: number): boolean {
     const own = this.#start(id)
     if (this.#ends.get(id) - own !== end - start) return false
+    const bytes = this.#bytesAt(own, end - start)
+    const shift = this.#from - start
     // From the end, where texts differ that belong together.
-    for (let at = end - 1; at >= start; at--) if (this.#byte(own + at - start) !== source[at]) return false
+    for (let at = end - 1; at >= start; at--) if (bytes[at + shift] !== source[at]) return false
     return true
+  }
+
+  #isSame (a: number, b: number, hash: number): boolean {
+    if (this.#hashes.get(a) !== hash) return false
+    const start = this.#start(b)
+    const length = this.#ends.get(b) - start
+    const bytes = this.#bytesAt(start, length)
+    const from = this.#from
+    return this.#isAt(a, bytes, from, from + length)
+  }
+
+  /** Where bytes stand side by side, from `#from` on: a copy of the few that lie in two parts. */
+  #bytesAt (start: number, length: number): Buffer {
+    const part = this.#parts[start >>> BITS]
+    this.#from = start & MASK
+    if (part !== undefined && this.#from + length <= part.length) return part
+    const copy = Buffer.alloc(length)
+    for (let at = 0; at < length; at++) copy[at] = this.#byte(start + at)
+    this.#from = 0
+    return copy
   }
 
   #append (source: Uint8Array, start: number, end: number): void {
     if (this.#end + end - start > MOST_BYTES) throw new RangeError('too many bytes for one table')
-    let part = this.#parts[this.#end >>> BITS]
-    for (let at = start; at < end; at++, this.#end++) {
+    for (let at = start; at < end;) {
       const offset = this.#end & MASK
-      if (offset === 0) part = this.#parts[this.#end >>> BITS]
-      if (part === undefined || offset >= part.length) part = this.#grow()
-      part[offset] = source[at] ?? 0
+      const old = this.#parts[this.#end >>> BITS]
+      const part = old === undefined || offset >= old.length ? this.#grow() : old
+      const count = Math.min(end - at, part.length - offset)
+      for (let nth = 0; nth < count; nth++) part[offset + nth] = source[at + nth] ?? 0
+      at += count
+      this.#end += count
     }
     this.#ends.push(this.#end)
   }
@@ -165,7 +216,7 @@ export class ByteTable {
   #rehash (length: number): void {
     const slots = new Uint32Array(length)
     const mask = length - 1
-    for (let id = 0; id < this.size; id++) {
+    for (let id = 0; id < this.#settled; id++) {
       let slot = (this.#hashes.get(id) >>> 4) & mask
       while (slots[slot] !== 0) slot = (slot + 1) & mask
       slots[slot] = id + 1

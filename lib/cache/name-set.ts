@@ -1,6 +1,7 @@
 const FIRST_SLOTS = 16
 /** Words per name: 64 bits of a sha256 tell a billion names apart. */
 const WORDS = 2
+const AT_ONCE = 1024
 const EMPTY = 0
 const DELETED = 0xffff_ffff
 
@@ -13,9 +14,18 @@ export class NameSet {
   #slots = new Uint32Array(FIRST_SLOTS * WORDS)
   /** Slots that are not empty, which deleting leaves as they are. */
   #used = 0
-  size = 0
+  #size = 0
+  /** Names that came last and have no slot yet. */
+  readonly #waiting = new Uint32Array(AT_ONCE * WORDS)
+  #waits = 0
+
+  get size (): number {
+    this.#settle()
+    return this.#size
+  }
 
   has (name: string): boolean {
+    this.#settle()
     return this.#find(wordOf(name, 0), wordOf(name, 8)) !== -1
   }
 
@@ -25,14 +35,23 @@ export class NameSet {
 
   /** The same for a name that stands in `source`. */
   addBytes (source: Uint8Array, start: number): void {
-    this.#add(wordIn(source, start), wordIn(source, start + 8))
+    this.#waiting[this.#waits++] = wordIn(source, start)
+    this.#waiting[this.#waits++] = wordIn(source, start + 8)
+    if (this.#waits === this.#waiting.length) this.#settle()
+  }
+
+  /** Many in a row: the processor then waits for several places of a large memory at a time. */
+  #settle (): void {
+    const waits = this.#waits
+    this.#waits = 0
+    for (let at = 0; at < waits; at += WORDS) this.#add(this.#waiting[at] ?? 0, this.#waiting[at + 1] ?? 0)
   }
 
   #add (high: number, low: number): void {
     if (this.#find(high, low) !== -1) return
-    if ((this.#used + 1) * WORDS * 2 > this.#slots.length) this.#rehash(this.size * 4 > this.#used ? this.#slots.length * 2 : this.#slots.length)
+    if ((this.#used + 1) * WORDS * 2 > this.#slots.length) this.#rehash(this.#size * 4 > this.#used ? this.#slots.length * 2 : this.#slots.length)
     this.#insert(high, low)
-    this.size++
+    this.#size++
   }
 
   /** So many are expected: growing later would cost a pause. */
@@ -42,11 +61,12 @@ export class NameSet {
   }
 
   delete (name: string): boolean {
+    this.#settle()
     const slot = this.#find(wordOf(name, 0), wordOf(name, 8))
     if (slot === -1) return false
     this.#slots[slot] = DELETED
     this.#slots[slot + 1] = DELETED
-    this.size--
+    this.#size--
     return true
   }
 

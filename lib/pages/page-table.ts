@@ -36,6 +36,8 @@ export interface PathSet {
 /** More than any app has: what claims to have them wants to fill the memory. */
 const MOST_ROUTES = 0xffff
 const MOST_BYTES = 0xffff_ffff
+/** Keys that are looked for among the others in one go. */
+const AT_ONCE = 1024
 const END = -1
 const SPACE = 0x20
 const SLASH = 0x2f
@@ -79,14 +81,14 @@ export class PageTable {
     this.#tagSets.expect(size)
   }
 
-  /** Null, or why it can't be one of them. */
+  /** Null, or why it, or one of those before it, can't be one of them. `settle` is to be called after the last one. */
   add (view: RowView): string | null {
     const { source, key, keyEnd, pathLength } = view
-    const row = this.#keys.addBytes(source, key, keyEnd)
-    if (row !== this.#pathLengths.size) return 'it lists a key twice'
+    const row = this.#keys.size
+    if (row > 0 && !this.#keys.isAfter(row - 1, source, key, keyEnd)) this.#isInOrder = false
+    this.#keys.append(source, key, keyEnd)
     const route = this.#routes.addBytes(source, view.route, view.routeEnd)
     if (route > MOST_ROUTES) return 'it names more routes than an app can have'
-    if (row > 0 && !this.#keys.isBefore(row - 1, row)) this.#isInOrder = false
     this.#pathLengths.push(pathLength)
     this.#routeOf.push(route)
     if (keyEnd - key !== pathLength) this.#addVariant(route, source, key, key + pathLength)
@@ -96,11 +98,17 @@ export class PageTable {
     this.#renderedAt.push(view.renderedAt)
     this.#at.push(view.at)
     this.#newest = Math.max(this.#newest, view.renderedAt)
-    return null
+    return this.size % AT_ONCE === 0 ? this.settle() : null
+  }
+
+  /** The same of those that came last. */
+  settle (): string | null {
+    return this.#keys.settle() ? null : 'it lists a key twice'
   }
 
   /** All are there, and the last row ends here. */
   seal (end: number): this {
+    this.settle()
     this.#at.push(end)
     if (this.#isInOrder) return this
     const keys = [...this.#keys]
