@@ -46,17 +46,20 @@ async function answer (question: Question): Promise<NodeJS.CpuUsage | Memory> {
   return { heap: heapUsed, external, collections }
 }
 
+/** A parent that goes while the app is being made leaves nobody behind. */
+const end = (): void => process.exit()
+
 async function listen (): Promise<Listening | Refused> {
+  process.on('disconnect', end)
   try {
     const { default: candidate } = await import(process.argv[2] ?? '') as { default: Candidate }
     const app = await candidate.createApp(JSON.parse(process.argv[3] ?? '{}') as Setting)
     const server = 'server' in app ? app.server : app
-    process.on('disconnect', () => { app.close() })
+    process.off('disconnect', end).on('disconnect', () => { app.close() })
     if ('server' in app) await app.listen({ host: '127.0.0.1', port: 0 })
     else await new Promise<void>(resolve => { app.listen(0, '127.0.0.1', resolve) })
     return { port: (server.address() as AddressInfo).port }
   } catch (error) {
-    process.on('disconnect', () => { process.exit() })
     return { refused: error instanceof Error ? error.message : String(error) }
   }
 }

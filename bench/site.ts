@@ -14,6 +14,8 @@ import { productsOf, renderPage } from './page.js'
 
 /** Pages that are there, and visited in turn. */
 const VISITED = 1000
+/** Milliseconds until a million pages are known, on a machine that is busy. */
+const LONGEST = 120_000
 
 function idOf (nth: number): string {
   return `an-article-of-the-site-${String(nth).padStart(7, '0')}`
@@ -41,20 +43,29 @@ function rowOf (first: ManifestPage, buildId: string, nth: number): ManifestPage
   return { ...first, key, path: key, file: `.isr/${buildId}/${name.slice(0, 2)}/${name}`, export: `articles/${idOf(nth)}/index.html` }
 }
 
-/** Adds rows of pages that are not there. */
-async function lengthen (dir: string, from: number, to: number): Promise<void> {
+/** Adds rows of pages that are not there, a line each as in every build: others of this size are not read. */
+export async function lengthen (dir: string, from: number, to: number): Promise<void> {
   const file = join(dir, '.isr/manifest.json')
   const { pages, ...head } = JSON.parse(await readFile(file, 'utf8')) as Manifest
   const [first] = pages
   if (first === undefined) throw new Error('nothing was built')
   const out = createWriteStream(`${file}.new`)
-  out.write(`${JSON.stringify(head).slice(0, -1)},"pages":[${pages.map(page => JSON.stringify(page)).join(',\n')}`)
+  out.write(`${JSON.stringify(head, null, 2).slice(0, -2)},\n  "pages": [\n${pages.map(page => `    ${JSON.stringify(page)}`).join(',\n')}`)
   for (let nth = from; nth < to; nth++) {
-    if (!out.write(`,\n${JSON.stringify(rowOf(first, head.buildId, nth))}`)) await once(out, 'drain')
+    if (!out.write(`,\n    ${JSON.stringify(rowOf(first, head.buildId, nth))}`)) await once(out, 'drain')
   }
-  out.end(']}\n')
+  out.end('\n  ]\n}\n')
   await once(out, 'finish')
   await rename(`${file}.new`, file)
+}
+
+/** @throws when it never is, as with a manifest that can't be used */
+async function isInForce (app: FastifyInstance, pages: number): Promise<void> {
+  const deadline = performance.now() + LONGEST
+  while (app.isr.routes()[0]?.listed !== pages) {
+    if (performance.now() > deadline) throw new Error(`${app.isr.routes()[0]?.listed} of ${pages} pages are known after ${LONGEST / 1000} s`)
+    await sleep(50)
+  }
 }
 
 export async function createSite (setting: Setting): Promise<FastifyInstance> {
@@ -68,7 +79,7 @@ export async function createSite (setting: Setting): Promise<FastifyInstance> {
     if (pages > VISITED) await lengthen(dir, VISITED, pages)
 
     const app = await open(dir, { ...setting, pages: 0 })
-    while (app.isr.routes()[0]?.listed !== pages) await sleep(50)
+    await isInForce(app, pages)
     app.server.once('close', () => { rm(dir, { recursive: true, force: true }) })
     return app
   } catch (error) {

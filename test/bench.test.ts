@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import fastify from 'fastify'
+import isr from 'fastify-isr'
 import t from 'tap'
 import { compare, contend } from '../bench/compare.js'
 import { parseWrk, wrkScript, type Generator } from '../bench/load.js'
@@ -13,6 +15,7 @@ import { parseMachine, parsePeak, parseStat, ticksOf } from '../bench/proc.js'
 import { ratioOf, summarise, type Measured } from '../bench/report.js'
 import { median, medianRatio, rotate } from '../bench/rounds.js'
 import { SETTING } from '../bench/running.js'
+import { lengthen } from '../bench/site.js'
 import { quantile, summariseLatencies } from '../bench/statistics.js'
 import { emptyResult, type SuiteResult } from '../bench/suite.js'
 import { judge } from '../bench/targets.js'
@@ -154,6 +157,22 @@ t.test('one that fails is asked again, and costs the others nothing', async t =>
   t.same(measured.map(({ name, rounds }) => [name, rounds.length]), [['once', 3], ['good', 3]])
   t.equal(asked.filter(name => name === 'broken').length, 2)
   await t.rejects(compare(contenders, { rounds: 1, seconds: 1, connections: 1, generator }), /broken: 1 requests failed/)
+})
+
+t.test('a longer manifest has the form of the one it was: others of its size are not read', async t => {
+  const dir = t.testdir()
+  const app = fastify()
+  await app.register(isr, { dir })
+  app.get('/:id', { config: { prerender: { paths: ['/a', '/b'] } } }, async request => request.url)
+  await app.ready()
+  await app.isr.prerender()
+  await app.close()
+  const file = join(dir, '.isr/manifest.json')
+  const built = await readFile(file, 'utf8')
+  await lengthen(dir, 2, 2)
+  t.equal(await readFile(file, 'utf8'), built)
+  await lengthen(dir, 2, 3)
+  t.match((await readFile(file, 'utf8')).split('\n').at(-4), /^ {4}\{"key":"\/articles\/an-article-of-the-site-0000002"/)
 })
 
 t.test('a name that is not known ends a run before it begins', async t => {
