@@ -1,10 +1,9 @@
-import { constants } from 'node:fs'
-import { mkdir, open, realpath, rename, rmdir, unlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { UrlStyle } from '../../types/index.js'
 import { ByteTable } from '../cache/byte-table.js'
 import { Column } from '../cache/column.js'
 import type { EncodedBody } from '../cache/entry.js'
+import { yielding, type Files } from './files.js'
 
 /** What any web server may read. */
 const MODES = { file: 0o644, folder: 0o755 }
@@ -103,36 +102,38 @@ export function suffixOf (encoding: string): string {
 }
 
 /** Writes the files of a page to where `placeExport` takes them from. */
-export async function stageExport (staged: string, bodies: readonly EncodedBody[]): Promise<void> {
-  for (const { encoding, bytes } of bodies) await writeStaged(staged + suffixOf(encoding), bytes, MODES)
+export async function stageExport (files: Files, staged: string, bodies: readonly EncodedBody[]): Promise<void> {
+  for (const { encoding, bytes } of bodies) await writeStaged(files, staged + suffixOf(encoding), bytes, MODES)
 }
 
 /** For a file that nobody reads before it is moved: no detour by a temporary name. */
-export async function writeStaged (file: string, bytes: Buffer, modes: { file: number, folder: number }): Promise<void> {
+export async function writeStaged (files: Files, file: string, bytes: Buffer, modes: { file: number, folder: number }): Promise<void> {
   const options = { mode: modes.file, flag: 'wx' }
-  await writeFile(file, bytes, options).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    await mkdir(path.dirname(file), { recursive: true, mode: modes.folder })
-    await writeFile(file, bytes, options)
-  })
+  try {
+    await files.write(file, bytes, options)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    await files.makeFolder(path.dirname(file), modes.folder)
+    await files.write(file, bytes, options)
+  }
 }
 
 /** Puts the staged files of a page in place; encodings that it no longer has go. */
-export async function placeExport (root: string, file: string, staged: string, encodings: readonly string[]): Promise<void> {
+export async function placeExport (files: Files, root: string, file: string, staged: string, encodings: readonly string[]): Promise<void> {
   const folder = path.dirname(path.join(root, ...file.split('/')))
-  const isNewFolder = await mkdir(folder, { recursive: true, mode: MODES.folder }) !== undefined
-  const target = await inside(root, file)
+  const isNewFolder = await files.makeFolder(folder, MODES.folder) !== undefined
+  const target = await inside(files, root, file)
   // First of all the old encodings: at no time does one lie beside a newer page.
-  if (!isNewFolder) for (const suffix of Object.values(SUFFIXES)) await remove(target + suffix)
-  for (const encoding of encodings) await rename(staged + suffixOf(encoding), target + suffixOf(encoding))
+  if (!isNewFolder) for (const suffix of Object.values(SUFFIXES)) await remove(files, target + suffix)
+  for (const encoding of encodings) await files.rename(staged + suffixOf(encoding), target + suffixOf(encoding))
 }
 
 /** Whether the files of a page are what they should be. */
-export async function hasExport (dir: string, file: string, bodies: readonly EncodedBody[]): Promise<boolean> {
+export async function hasExport (files: Files, dir: string, file: string, bodies: readonly EncodedBody[]): Promise<boolean> {
   const target = path.join(dir, ...file.split('/'))
   try {
     for (const encoding of ['identity', 'br', 'gzip']) {
-      const found = await readIfThere(target + suffixOf(encoding))
+      const found = await readIfThere(files, target + suffixOf(encoding))
       const wanted = bodies.find(body => body.encoding === encoding)?.bytes ?? null
       if (found === null || wanted === null ? found !== wanted : !found.equals(wanted)) return false
     }
@@ -143,15 +144,14 @@ export async function hasExport (dir: string, file: string, bodies: readonly Enc
 }
 
 /** Removes the files of a page and folders that this leaves empty. */
-export async function removeExport (dir: string, file: string): Promise<void> {
+export async function removeExport (dir: string, file: string, files = yielding): Promise<void> {
   if (!isExportName(file)) return
   try {
-    const root = await realpath(dir)
-    const target = await inside(root, file)
-    for (const suffix of ['', ...Object.values(SUFFIXES)]) await remove(target + suffix)
+    const root = await files.realpath(dir)
+    const target = await inside(files, root, file)
+    for (const suffix of ['', ...Object.values(SUFFIXES)]) await remove(files, target + suffix)
     for (let folder = path.dirname(target); folder.startsWith(root + path.sep); folder = path.dirname(folder)) {
-      const isRemoved = await rmdir(folder).then(() => true, () => false)
-      if (!isRemoved) return
+      if (!await isRemoved(files, folder)) return
     }
   } catch (error) {
     if (!isNotThere(error)) throw error
@@ -159,30 +159,39 @@ export async function removeExport (dir: string, file: string): Promise<void> {
 }
 
 /** Names come from the allow-list above: no link on the way may lead out of `root`, either. */
-async function inside (root: string, file: string): Promise<string> {
+async function inside (files: Files, root: string, file: string): Promise<string> {
   const target = path.join(root, ...file.split('/'))
-  const folder = await realpath(path.dirname(target))
+  const folder = await files.realpath(path.dirname(target))
   if (folder !== root && !folder.startsWith(root + path.sep)) throw new Error(`'${file}' leads out of the output directory`)
   if (folder === path.join(root, '.isr') || folder.startsWith(path.join(root, '.isr') + path.sep)) throw new Error(`'${file}' lies among the entries`)
   return path.join(folder, path.basename(target))
 }
 
-async function readIfThere (file: string): Promise<Buffer | null> {
+async function readIfThere (files: Files, file: string): Promise<Buffer | null> {
   try {
-    const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    try {
-      return await handle.readFile()
-    } finally {
-      await handle.close()
-    }
+    return await files.read(file)
   } catch (error) {
     if (isNotThere(error)) return null
     throw error
   }
 }
 
-async function remove (file: string): Promise<void> {
-  await unlink(file).catch((error: unknown) => { if (!isNotThere(error)) throw error })
+async function remove (files: Files, file: string): Promise<void> {
+  try {
+    await files.unlink(file)
+  } catch (error) {
+    if (!isNotThere(error)) throw error
+  }
+}
+
+/** An empty folder, that is. */
+async function isRemoved (files: Files, folder: string): Promise<boolean> {
+  try {
+    await files.rmdir(folder)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isNotThere (error: unknown): boolean {

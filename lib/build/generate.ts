@@ -20,6 +20,7 @@ import { pageSource, type SourceContext } from '../pages/source.js'
 import type { PageView } from '../pages/view.js'
 import { readBuildOptions, type BuildSettings } from './build-options.js'
 import { linksOf } from './crawl.js'
+import { blocking, yielding } from './files.js'
 import { readBuild, rowsOf, type Build } from './manifest.js'
 import { GRACE, removeOldBuilds } from './old-builds.js'
 import { BuildPlan, type PlannedPage } from './plan.js'
@@ -145,7 +146,7 @@ async function begin (context: BuildContext, wanted: BuildSettings): Promise<Run
     previous,
     isPartial,
     plan: new BuildPlan({ registry, matcher, paths, routes, previous: previous?.pages ?? new PageTable().seal(0), problems }),
-    stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle, start: context.now() }),
+    stage: new Stage({ dir, buildId: knownId ?? newBuildId(), isNewId: knownId === null, previous, urlStyle, start: context.now(), files: context.gate === null ? blocking : yielding }),
     rows: new ReportRows(),
     problems,
     warnings,

@@ -1,4 +1,6 @@
+import { readSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { BuildRow } from '../../types/index.js'
 import { ByteTable } from '../cache/byte-table.js'
 import { Column } from '../cache/column.js'
@@ -55,7 +57,8 @@ export class RowLog {
     const order = Uint32Array.from(keys.keys()).sort((a, b) => (keys[a] ?? '') < (keys[b] ?? '') ? -1 : 1)
     keys.length = 0
     for (let from = 0; from < order.length; from += ROWS_AT_ONCE) {
-      yield * await Promise.all(Array.from(order.subarray(from, from + ROWS_AT_ONCE), async row => await this.#read(row)))
+      for (const row of order.subarray(from, from + ROWS_AT_ONCE)) yield this.#read(row)
+      await nextTurn()
     }
   }
 
@@ -65,11 +68,12 @@ export class RowLog {
     this.#handle = null
   }
 
-  async #read (row: number): Promise<BuildRow> {
+  /** It was written a moment ago and is in memory: a thread would take longer to reach. */
+  #read (row: number): BuildRow {
     const start = this.#starts.get(row)
     const end = row + 1 < this.size ? this.#starts.get(row + 1) : this.#size
     const bytes = Buffer.alloc(end - start)
-    await this.#handle?.read(bytes, 0, bytes.length, start)
+    if (this.#handle !== null) readSync(this.#handle.fd, bytes, 0, bytes.length, start)
     return JSON.parse(bytes.toString()) as BuildRow
   }
 

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, realpath, rename, rm, unlink } from 'node:fs/promises'
+import { mkdir, realpath, rm } from 'node:fs/promises'
 import path from 'node:path'
 import type { BuildRow, ManifestPage, UrlStyle } from '../../types/index.js'
 import { ByteTable } from '../cache/byte-table.js'
@@ -12,7 +11,9 @@ import type { PageKey } from '../pages/key.js'
 import { metaOf } from '../pages/page.js'
 import type { PageRoute } from '../pages/registry.js'
 import { isAutomatic } from '../pages/tags.js'
+import { each } from './each.js'
 import { ExportNames, exportName, hasExport, placeExport, removeExport, stageExport, writeStaged } from './export.js'
+import type { Files } from './files.js'
 import { rowsOf, type Build, type ManifestHead } from './manifest.js'
 import { ManifestWriter } from './manifest-writer.js'
 import { touchBuild } from './old-builds.js'
@@ -42,12 +43,11 @@ export interface StageOptions {
   urlStyle: UrlStyle
   /** Logical time at which the build began. */
   start: Moment
+  files: Files
 }
 
 /** Entries are for the plugin alone. */
 const MODES = { file: 0o600, folder: 0o700 }
-/** Files moved or removed at the same time. */
-const AT_ONCE = 8
 
 /**
  * Where a build puts its pages until all are there. Entries of a new build id
@@ -92,14 +92,14 @@ export class Stage {
     if (this.#options.previous === null) return null
     const { buildId } = this.#options.previous.head
     try {
-      return decode(await readFile(this.#path(buildId, key)), { key, buildId })
+      return decode(await this.#files.read(this.#path(buildId, key)), { key, buildId })
     } catch {
       return null
     }
   }
 
   async add (route: PageRoute, page: PageKey, entry: Entry, facts: RowFacts): Promise<BuildRow> {
-    await writeStaged(this.#path(this.#entries, page.key), encode(entry), MODES)
+    await writeStaged(this.#files, this.#path(this.#entries, page.key), encode(entry), MODES)
     const row: Row = {
       key: page.key,
       path: page.path,
@@ -176,8 +176,8 @@ export class Stage {
     }
     row.export = name.file
     // Equal bytes keep their date, which tools that copy the site go by.
-    if (row.outcome !== 'written' && await hasExport(this.#options.dir, name.file, entry.bodies)) return
-    await stageExport(this.#staged(row.key), entry.bodies)
+    if (row.outcome !== 'written' && await hasExport(this.#files, this.#options.dir, name.file, entry.bodies)) return
+    await stageExport(this.#files, this.#staged(row.key), entry.bodies)
   }
 
   /** Resolves with the names of all readable files. */
@@ -218,7 +218,7 @@ export class Stage {
       if (file === null || !this.#keys.has(key)) return
       const staged = this.#staged(key)
       // It is not staged when it is in place already.
-      if (existsSync(staged)) await placeExport(root, file, staged, ['identity', ...Object.keys(encodings)])
+      if (await this.#files.exists(staged)) await placeExport(this.#files, root, file, staged, ['identity', ...Object.keys(encodings)])
     })
   }
 
@@ -226,8 +226,8 @@ export class Stage {
     if (this.#entries === this.buildId) return
     await each(this.#keys, async (key) => {
       const target = this.#path(this.buildId, key)
-      await mkdir(path.dirname(target), { recursive: true, mode: MODES.folder })
-      await rename(this.#path(this.#entries, key), target)
+      await this.#files.makeFolder(path.dirname(target), MODES.folder)
+      await this.#files.rename(this.#path(this.#entries, key), target)
     })
     await rm(path.join(this.#root, this.#entries), { recursive: true, force: true })
   }
@@ -237,7 +237,7 @@ export class Stage {
     const { previous } = this.#options
     if (previous === null) return
     await each(rowsOf(previous), async ({ export: file }) => {
-      if (file !== null && !exports.has(file)) await removeExport(this.#options.dir, file).catch(() => {})
+      if (file !== null && !exports.has(file)) await removeExport(this.#options.dir, file, this.#files).catch(() => {})
     })
   }
 
@@ -246,7 +246,13 @@ export class Stage {
     const { previous } = this.#options
     if (previous === null || previous.head.buildId !== this.buildId) return
     const { pages } = previous
-    await each(pages.after(''), async (row) => { if (!has(pages.key(row))) await unlink(this.#path(this.buildId, pages.key(row))).catch(() => {}) })
+    await each(pages.after(''), async (row) => {
+      if (!has(pages.key(row))) await rm(this.#path(this.buildId, pages.key(row)), { force: true }).catch(() => {})
+    })
+  }
+
+  get #files (): Files {
+    return this.#options.files
   }
 
   #staged (key: string): string {
@@ -264,19 +270,6 @@ export class Stage {
   #path (folder: string, key: string): string {
     return path.join(this.#root, entryFile(folder, key))
   }
-}
-
-/** Does some at once; the first failure ends it, after those under way. */
-async function each<T> (items: Iterable<T> | AsyncIterable<T>, work: (item: T) => Promise<void>): Promise<void> {
-  const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
-  let failure: { error: unknown } | null = null
-  const worker = async (): Promise<void> => {
-    for (let next = await iterator.next(); next.done !== true && failure === null; next = await iterator.next()) {
-      await work(next.value).catch((error: unknown) => { failure ??= { error } })
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, worker))
-  if (failure !== null) throw (failure as { error: unknown }).error
 }
 
 /** Both in the order of their keys, of which none is in both. */

@@ -10,6 +10,8 @@ const gzip = promisify<Buffer, zlib.ZlibOptions, Buffer>(zlib.gzip)
 const LEAST_BYTES = 1024
 /** A variant that saves less is not worth its memory. */
 const MOST_RATIO = 0.95
+/** Up to here both encodings together take some tenths of a millisecond at most. */
+const QUICK_BYTES = 32 * 1024
 /** Quality while visitors wait; builds take their time. */
 const ONLINE = { brotli: 5, gzip: 6 }
 
@@ -44,23 +46,32 @@ function isWorthEncoding (body: Buffer, contentType: string): boolean {
 
 async function encodeAs (encoding: Encoding, body: Buffer, quality: Quality): Promise<EncodedBody | null> {
   if (encoding === 'br') return quality.brotli === null ? null : { encoding, bytes: await smallestBrotli(body, quality.brotli) }
-  return quality.gzip === null ? null : { encoding, bytes: await gzip(body, { level: quality.gzip }) }
+  if (quality.gzip === null) return null
+  const options = { level: quality.gzip }
+  const isQuick = isQuicklyEncoded(body, quality)
+  return { encoding, bytes: isQuick ? zlib.gzipSync(body, options) : await gzip(body, options) }
 }
 
 /** Quality 11 is larger than 5 on some pages, for all its work. */
 async function smallestBrotli (body: Buffer, quality: number): Promise<Buffer> {
-  const slow = await compress(body, quality)
+  if (isQuicklyEncoded(body, { brotli: quality })) return zlib.brotliCompressSync(body, brotliOptions(body, quality))
+  const slow = await brotli(body, brotliOptions(body, quality))
   if (quality <= ONLINE.brotli) return slow
-  const fast = await compress(body, ONLINE.brotli)
+  const fast = await brotli(body, brotliOptions(body, ONLINE.brotli))
   return fast.length < slow.length ? fast : slow
 }
 
-function compress (body: Buffer, quality: number): Promise<Buffer> {
-  return brotli(body, {
+/** Where the way to the thread pool and back takes this thread longer than the work itself. */
+function isQuicklyEncoded (body: Buffer, quality: Pick<Quality, 'brotli'>): boolean {
+  return body.length <= QUICK_BYTES && (quality.brotli ?? 0) <= ONLINE.brotli
+}
+
+function brotliOptions (body: Buffer, quality: number): zlib.BrotliOptions {
+  return {
     params: {
       [zlib.constants.BROTLI_PARAM_QUALITY]: quality,
       [zlib.constants.BROTLI_PARAM_MODE]: zlib.constants.BROTLI_MODE_TEXT,
       [zlib.constants.BROTLI_PARAM_SIZE_HINT]: body.length
     }
-  })
+  }
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'n
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
+import { yielding } from '../../lib/build/files.js'
 import { BuildFollower } from '../../lib/build/follow.js'
 import { GRACE, removeOldBuilds } from '../../lib/build/old-builds.js'
 import { Stage } from '../../lib/build/stage.js'
@@ -81,7 +82,7 @@ test('who can\'t read the manifest removes nothing', async t => {
 test('a build that takes its time is no dead one', async t => {
   const dir = t.testdir()
   for (const isNewId of [true, false]) {
-    const stage = new Stage({ dir, buildId: `slow-${isNewId}`, isNewId, previous: null, urlStyle: 'directory', start: { epoch: 0 } })
+    const stage = new Stage({ dir, buildId: `slow-${isNewId}`, isNewId, previous: null, urlStyle: 'directory', start: { epoch: 0 }, files: yielding })
     await stage.open()
     const folders = builds(dir)
     t.equal(folders.length, 2)
