@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { reply } from './load.js'
 import { align, describeMachine, formatMachine } from './report.js'
 import { median, medianRatio, rotate } from './rounds.js'
+import type { Verdict } from './verdict.js'
 import { timesFor } from './workers-app.js'
 
 const { values: options } = parseArgs({
@@ -71,7 +72,12 @@ const rows = measured.map(({ title, compress, rounds }) => {
     rss: median(rounds.map(built => built.rss))
   }
 })
-if (options.json) console.log(JSON.stringify({ machine: describeMachine(), rounds, pages, milliseconds, rows, measured }, null, 2))
+const verdicts = [{ what: 'rendered and written, 2 workers', index: 2, least: 2000 }, { what: 'with gzip and brotli 5, 2 workers', index: 5, least: 1500 }].map(({ what, index, least }): Verdict => {
+  const pagesPerSecond = rows[index]?.pagesPerSecond ?? NaN
+  const show = (figure: number): string => `${Math.round(figure).toLocaleString('en')} pages/s`
+  return { target: 6, what: `pages of ${milliseconds} ms, ${what}`, required: `≥ ${show(least)}`, measured: show(pagesPerSecond), met: pagesPerSecond >= least }
+})
+if (options.json) console.log(JSON.stringify({ machine: describeMachine(), rounds, pages, milliseconds, verdicts, rows, measured }, null, 2))
 else {
   const lines = rows.map(row => [row.title, Math.round(row.pagesPerSecond).toLocaleString('en'), row.ratio.toFixed(2), row.cpuMilliseconds.toFixed(2), Math.round(row.rss).toLocaleString('en')])
   console.log(`\n${align([[`${pages.toLocaleString('en')} pages of ${milliseconds} ms`, 'pages/s', '× in process', 'CPU ms/page', 'RSS MiB'], ...lines])}`)
