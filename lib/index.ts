@@ -30,6 +30,7 @@ import { makeGate } from './pages/gate.js'
 import { HotPages } from './pages/hot-pages.js'
 import { isPageKey, KnownPages } from './pages/known.js'
 import { Matcher } from './pages/matcher.js'
+import { openPrebuilt } from './pages/prebuilt.js'
 import { prewarm } from './pages/prewarm.js'
 import { Registry } from './pages/registry.js'
 import type { Rendered } from './pages/render.js'
@@ -199,6 +200,7 @@ async function fastifyIsr (app: FastifyInstance, options: IsrOptions): Promise<v
     }
     await express.open()
     findDirectRoutes(rootOf(app), registry)
+    if (settings.enabled && !isBuild) pages.prebuilt = await openPrebuilt(settings, log)
     if (settings.enabled && !isBuild) renderer.start()
     // The promise of whoever waits for the app: it resolves after the last onReady hook.
     rootOf(app).ready().then(() => { isReady = true }, () => {})

@@ -3,7 +3,7 @@ import { BROWSER } from '../requests.js'
 import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 export const CANDIDATES = [
-  'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'hooked-plain', 'hooked-hit',
+  'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'node-head-hit', 'hooked-plain', 'hooked-hit', 'hooked-node-head-hit',
   'disk-hit', 'static', 'dedupe', 'uncached', 'nginx'
 ]
 /** They are there for one target, which the table of the faster generator tells. */

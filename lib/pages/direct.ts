@@ -5,15 +5,18 @@ import { isOwnHook, type Registry } from './registry.js'
 /**
  * Notes which routes have no onSend hook but the plugin's own: what is sent
  * there nobody changes on the way, and it need not take the way through
- * Fastify's reply. When all hooks are known; a Fastify that looks different
- * has no such route.
+ * Fastify's reply. And where the plugin's own is the last one: what it hands
+ * on is what is written. When all hooks are known; a Fastify that looks
+ * different has no such routes.
  */
 export function findDirectRoutes (root: FastifyInstance, registry: Registry): void {
   const fastify = stateOf(root)
   if (fastify === null) return
   for (const route of registry.routes) {
-    route.isDirect = route.declarations.every(({ instance, declared }) =>
-      [...fastify.hooksOf(instance).onSend, ...[declared.onSend ?? []].flat()].every(hook => isOwnHook(hook) || isOfFastify(hook as () => unknown)))
+    const hooks = route.declarations.map(({ instance, declared }) =>
+      [...fastify.hooksOf(instance).onSend, ...[declared.onSend ?? []].flat() as (() => unknown)[]].filter(hook => !isOfFastify(hook)))
+    route.isDirect = hooks.every(onSend => onSend.every(isOwnHook))
+    route.isLastToSend = hooks.every(onSend => isOwnHook(onSend.at(-1) ?? route))
   }
 }
 

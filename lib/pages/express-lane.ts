@@ -7,7 +7,7 @@ import type { Settings } from '../options.js'
 import { matchesTag } from './conditional.js'
 import { ExpressConnection } from './express-connection.js'
 import type { PlainReader } from './express-request.js'
-import { connectionLines, headOf } from './head.js'
+import { bytesOf, connectionLines, headOf } from './head.js'
 import { isPageKey } from './known.js'
 import { negotiate } from './negotiate.js'
 import { parserOf, type HttpServer, type HttpSocket } from './node-http.js'
@@ -132,7 +132,7 @@ export class ExpressLane {
     const isNotModified = reader.ifNoneMatch !== undefined && view.status === 200 && (reader.ifNoneMatch === variant.etag || matchesTag(reader.ifNoneMatch, variant.etag))
     const hasBody = needed === PROVEN_GET && !isNotModified
     const whole = hasBody ? this.#wholes.of(head, variant.body) : null
-    this.head = whole ?? (isNotModified ? head.notModified : head.full)
+    this.head = whole ?? bytesOf(isNotModified ? head.notModified : head.full)
     this.body = hasBody && whole === null ? variant.body : null
     return held
   }

@@ -6,7 +6,7 @@ import { parserOf, type HttpServer, type HttpSocket } from './node-http.js'
 /** Milliseconds; it takes a few. */
 const PATIENCE = 2000
 const HEADERS = { 'x-isr': 'a', 'content-type': 'text/html', 'content-length': '4', date: 'Thu, 01 Jan 1970 00:00:00 GMT' }
-const ANSWER = Buffer.concat([composeHead(200, HEADERS, connectionLines(5000)), Buffer.from('page')])
+const ANSWER = Buffer.from(`${composeHead(200, HEADERS, connectionLines(5000))}page`)
 /** Two for the lane, one for a handler, and one behind it that the handler's answer holds up. */
 const PATHS = ['/lane', '/lane', '/handler', '/lane']
 

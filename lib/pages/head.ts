@@ -5,7 +5,7 @@ import { ageOf, hitStatus, notModified, pageHeaders, withYielding } from './resp
 import type { PageView, Variant } from './view.js'
 
 /**
- * What goes before the body of a fresh page, as bytes. Age and Cache-Status
+ * What goes before the body of a fresh page. Age and Cache-Status
  * count seconds: it is right from `from` until `until` (milliseconds).
  */
 export interface Head {
@@ -16,13 +16,24 @@ export interface Head {
   readonly isDisconnected: boolean
   readonly connection: string
   /** Of the page itself, for GET and HEAD alike. */
-  readonly full: Buffer
+  readonly full: Lines
   /** A 304, all of it. */
-  readonly notModified: Buffer
+  readonly notModified: Lines
   /** Head and body in one, once that was worth making. */
   whole: Buffer | null
   /** Sent before. */
   isAsked: boolean
+}
+
+/** As text, and as bytes once they were wanted: each character is one. */
+export interface Lines {
+  readonly text: string
+  bytes: Buffer | null
+}
+
+export function bytesOf (lines: Lines): Buffer {
+  lines.bytes ??= Buffer.from(lines.text, 'latin1')
+  return lines.bytes
 }
 
 /** What Node adds to an answer on a connection that stays open. */
@@ -31,11 +42,19 @@ export function connectionLines (keepAliveTimeout: number): string {
   return `Connection: keep-alive\r\n${hint}`
 }
 
-/** The lines of a head, the empty one included, as Node would write them. `connection`: lines that end in CRLF, or nothing. */
-export function composeHead (status: number, headers: Readonly<Record<string, string>>, connection: string): Buffer {
-  let lines = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
+/** The lines of a head, the empty one included, as Node would write them; each character is a byte. `connection`: lines that end in CRLF, or nothing. */
+export function composeHead (status: number, headers: Readonly<Record<string, string>>, connection: string): string {
+  return `${statusLine(status)}${headerLines(headers)}${connection}\r\n`
+}
+
+export function statusLine (status: number): string {
+  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
+}
+
+export function headerLines (headers: Readonly<Record<string, string>>): string {
+  let lines = ''
   for (const name in headers) lines += `${name}: ${headers[name]}\r\n`
-  return Buffer.from(`${lines}${connection}\r\n`, 'latin1')
+  return lines
 }
 
 /**
@@ -59,8 +78,8 @@ function makeHead (held: Held<PageView>, variant: Variant, now: number, isDiscon
     freshUntil,
     isDisconnected,
     connection,
-    full: composeHead(view.status, withYielding(view, headers), connection),
-    notModified: composeHead(304, withYielding(view, notModified(headers)), connection),
+    full: { text: composeHead(view.status, withYielding(view, headers), connection), bytes: null },
+    notModified: { text: composeHead(304, withYielding(view, notModified(headers)), connection), bytes: null },
     whole: null,
     isAsked: false
   }

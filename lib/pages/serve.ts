@@ -7,6 +7,7 @@ import { channels, type ServeOutcome } from '../telemetry.js'
 import { makeBypass } from './bypass.js'
 import type { ExpressLane } from './express-lane.js'
 import { keyOf, type PageKey } from './key.js'
+import type { Prebuilt } from './prebuilt.js'
 import { markOwnHook, type DeclaredRoute, type PageRoute } from './registry.js'
 import { enterRender, jobOf, type Rendered } from './render.js'
 import { goLive, hitStatus, restore, sendFailure, sendPage, sendRendered, withdraw } from './respond.js'
@@ -38,6 +39,8 @@ export class PageServer {
   readonly counts: ServeCounts = { hit: 0, stale: 0, miss: 0, staleIfError: 0, bypass: 0, unstorable: 0, failed: 0 }
   /** Answers what this one has answered before. */
   expressLane: ExpressLane | null = null
+  /** Where this Node's responses take heads that are made already. */
+  prebuilt: Prebuilt | null = null
   readonly #settings: Settings
   readonly #cache: Cache<PageView, Rendered>
   readonly #context: SourceContext
@@ -69,7 +72,7 @@ export class PageServer {
       const work = this.#settings.enabled ? this.#serve(exchange, page) : this.#renderOnly(exchange, page)
       // An error of our own reaches the app's error handler, not the process.
       work.catch((error: unknown) => { done(error as Error) })
-    })
+    }, reply => route.isLastToSend && this.prebuilt?.sendHooked(reply) === true)
   }
 
   /**
@@ -85,7 +88,9 @@ export class PageServer {
     this.#cache.use(held)
     this.noteHit(held)
     this.expressLane?.prove(held.view, request.raw.method, path)
-    sendPage(request, reply, held, hitStatus(held, now, 'fresh', this.#isDisconnected()), this.#settings)
+    const isDisconnected = this.#isDisconnected()
+    if (route.isDirect && this.prebuilt?.sendFresh(request, reply, held, now, isDisconnected) === true) return true
+    sendPage(request, reply, held, hitStatus(held, now, 'fresh', isDisconnected), this.#settings)
     return true
   }
 
@@ -201,8 +206,11 @@ export class PageServer {
   }
 }
 
-/** Hooks a route: internal renders go on to the handler, visitors' reads to `answer`. */
-export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void): void {
+/**
+ * Hooks a route: internal renders go on to the handler, visitors' reads to
+ * `answer`. `finish` may write what all other onSend hooks have seen.
+ */
+export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void, finish?: (reply: FastifyReply) => boolean): void {
   const serve = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void => {
     const job = jobOf(request)
     if (job !== undefined) {
@@ -216,7 +224,10 @@ export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (re
   }
   const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error: Error | null, payload?: unknown) => void): void => {
     const job = jobOf(request)
-    if (job === undefined) return done(null, restore(reply, payload))
+    if (job === undefined) {
+      if (!(payload instanceof Error) && finish?.(reply) === true) return
+      return done(null, restore(reply, payload))
+    }
     job.sawOnSend = true
     job.date = (reply.getHeader('date') as string | undefined) ?? null
     done(null, payload)

@@ -1,4 +1,4 @@
-import type { Head } from './head.js'
+import { bytesOf, type Head } from './head.js'
 
 /** What all of them may take, on top of the memory tier. */
 const MOST_BYTES = 16 * 1024 * 1024
@@ -27,14 +27,14 @@ export class Wholes {
   /** Null: write the two one after the other. */
   of (head: Head, body: Buffer): Buffer | null {
     if (head.whole !== null) return head.whole
-    const bytes = head.full.length + body.length
+    const bytes = head.full.text.length + body.length
     if (bytes > MOST_PER_PAGE || bytes > this.#mostBytes) return null
     if (!head.isAsked) {
       head.isAsked = true
       return null
     }
     if (this.#bytes + bytes > this.#mostBytes) this.#clear()
-    head.whole = Buffer.concat([head.full, body], bytes)
+    head.whole = Buffer.concat([bytesOf(head.full), body], bytes)
     this.#heads.push(head)
     this.#bytes += bytes
     return head.whole

@@ -376,7 +376,8 @@ t.test('another one would not be', async (t) => {
 })
 
 t.test('heads and bodies in one piece are bounded', async (t) => {
-  const head = () => ({ from: 0, until: 0, freshUntil: 0, isDisconnected: false, connection: '', full: Buffer.from('head'), notModified: Buffer.alloc(0), whole: null, isAsked: false })
+  const lines = () => ({ text: 'head', bytes: null })
+  const head = () => ({ from: 0, until: 0, freshUntil: 0, isDisconnected: false, connection: '', full: lines(), notModified: lines(), whole: null, isAsked: false })
   const wholes = new Wholes(100)
   const first = head()
   t.equal(wholes.of(first, Buffer.alloc(40)), null, 'not for one answer')

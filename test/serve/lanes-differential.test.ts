@@ -1,9 +1,12 @@
-// The express lane answers what the default lane answers, byte by byte: the same requests, in the
-// same pieces, to two apps that differ in nothing else. EXPRESS_LANE_SEED repeats a run.
+// The express lane answers what the default lane answers, byte by byte, and so does the default lane
+// with heads that are made already and with heads that Node makes: the same requests, in the same
+// pieces, to two apps that differ in nothing else. LANES_SEED repeats a run.
 import { once } from 'node:events'
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import net, { type AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { registerCommonPlugins } from '../../bench/common-plugins.js'
 import isr, { type IsrOptions } from '../../lib/index.js'
 import { TestClock } from '../helpers/engine.js'
 
@@ -18,7 +21,7 @@ interface Script {
   leavesAfter: number
 }
 
-const SEED = Number(process.env.EXPRESS_LANE_SEED ?? 20261120)
+const SEED = Number(process.env.LANES_SEED ?? 20261120)
 const SEQUENCES = 1500
 const AT_ONCE = 20
 const WORDS = 'the quick brown fox jumps over the lazy dog '
@@ -150,8 +153,12 @@ function isSame (mine: string, theirs: string, { isMalformed, leavesAfter }: Scr
   return left.startsWith(right) || right.startsWith(left)
 }
 
-async function site (options: IsrOptions, fastify: FastifyServerOptions = {}): Promise<{ app: FastifyInstance, port: number }> {
+interface Site { app: FastifyInstance, port: number }
+type SetUp = (app: FastifyInstance) => Promise<void>
+
+async function site (options: IsrOptions, fastify: FastifyHttpOptions<Server> = {}, setUp: SetUp = async () => {}): Promise<Site> {
   const app = Fastify({ keepAliveTimeout: 5000, genReqId: () => 'id', ...fastify })
+  await setUp(app)
   await app.register(isr, { disk: false, bypass: { cookies: ['session'], headers: ['x-preview'] }, ...options })
   const prerender = { ttl: 100, statuses: { 301: 60, 410: 60 } }
   const html = (size: number) => async (_request: unknown, reply: { type (type: string): { send (body: string): unknown } }) => reply.type('text/html').send(`<title>${size}</title>${WORDS.repeat(size)}`)
@@ -192,15 +199,18 @@ async function warm (port: number): Promise<string[]> {
   return [...etags]
 }
 
-async function compare (t: Test, options: IsrOptions, { fastify, sequences, seed }: { fastify?: FastifyServerOptions, sequences: number, seed: number }): Promise<{ hits: number, fallThrough: number }> {
-  const clock = new TestClock()
-  const shared = { ...options, clock: clock.read }
-  const express = await site({ ...shared, expressLane: true }, fastify)
-  const plain = await site(shared, fastify)
-  t.teardown(() => express.app.close())
-  t.teardown(() => plain.app.close())
-  const etags = await warm(express.port)
-  t.same(await warm(plain.port), etags)
+interface Comparison {
+  sequences: number
+  seed: number
+  /** What may differ. */
+  read?: (bytes: Buffer) => string
+}
+
+async function compareSites (t: Test, clock: TestClock, mine: Site, theirs: Site, { sequences, seed, read = comparable }: Comparison): Promise<void> {
+  t.teardown(() => mine.app.close())
+  t.teardown(() => theirs.app.close())
+  const etags = await warm(mine.port)
+  t.same(await warm(theirs.port), etags)
   const random = randomOf(seed)
   let different = 0
   for (let done = 0; done < sequences && different < 3; done += AT_ONCE) {
@@ -208,13 +218,20 @@ async function compare (t: Test, options: IsrOptions, { fastify, sequences, seed
     if (done % 100 === 0 && done < 7 * 100) clock.now += 7013
     const scripts = Array.from({ length: AT_ONCE }, () => scriptOf(random, etags))
     await Promise.all(scripts.map(async (script, index) => {
-      const [mine, theirs] = (await Promise.all([play(express.port, script), play(plain.port, script)])).map(comparable) as [string, string]
-      if (isSame(mine, theirs, script)) return
+      const [left, right] = (await Promise.all([play(mine.port, script), play(theirs.port, script)])).map(read) as [string, string]
+      if (isSame(left, right, script)) return
       different++
-      const at = [...mine].findIndex((char, index) => char !== theirs[index])
-      t.fail(`seed ${seed}, sequence ${done + index}: ${JSON.stringify(mine.slice(Math.max(0, at - 200), at + 200))} instead of ${JSON.stringify(theirs.slice(Math.max(0, at - 200), at + 200))}`, { script: script.pieces.map(piece => piece.toString('latin1').slice(0, 400)) })
+      const at = [...left].findIndex((char, index) => char !== right[index])
+      t.fail(`seed ${seed}, sequence ${done + index}: ${JSON.stringify(left.slice(Math.max(0, at - 200), at + 200))} instead of ${JSON.stringify(right.slice(Math.max(0, at - 200), at + 200))}`, { script: script.pieces.map(piece => piece.toString('latin1').slice(0, 400)) })
     }))
   }
+}
+
+async function compare (t: Test, options: IsrOptions, { fastify, ...comparison }: Comparison & { fastify?: FastifyHttpOptions<Server> }): Promise<{ hits: number, fallThrough: number }> {
+  const clock = new TestClock()
+  const shared = { ...options, clock: clock.read }
+  const express = await site({ ...shared, expressLane: true }, fastify)
+  await compareSites(t, clock, express, await site(shared, fastify), comparison)
   return express.app.isr.stats().expressLane as { hits: number, fallThrough: number }
 }
 
@@ -262,3 +279,58 @@ t.test('and so they do with other options', async (t) => {
     t.equal(hits > 50, !('maxRequestsPerSocket' in fastify), `${hits} hits with ${JSON.stringify({ isr, fastify })}`)
   }
 })
+
+interface Heads { made: number, http: NonNullable<FastifyHttpOptions<Server>['http']> }
+
+/** Counts the heads that Node makes. `isWrapped`: as a tool would that wants to see them all. */
+function countHeads (isWrapped: boolean): Heads {
+  const { writeHead, _storeHeader } = ServerResponse.prototype as ServerResponse & { _storeHeader: (...args: unknown[]) => unknown }
+  class Counted extends ServerResponse<IncomingMessage> {
+    _storeHeader (...args: unknown[]): unknown {
+      heads.made++
+      return Reflect.apply(_storeHeader, this, args)
+    }
+  }
+  if (isWrapped) Object.assign(Counted.prototype, { writeHead (this: Counted, ...args: unknown[]) { return Reflect.apply(writeHead, this, args) as unknown } })
+  const heads: Heads = { made: 0, http: { ServerResponse: Counted as unknown as typeof ServerResponse } }
+  return heads
+}
+
+/** Node writes what hooks add in the order in which they add it. */
+function unordered (bytes: Buffer): string {
+  return comparable(bytes).replaceAll(/(HTTP\/1\.1 \d+ [^\r]*\r\n)([^]*?)\r\n\r\n/g, (_all, status: string, lines: string) => `${status}${lines.split('\r\n').sort().join('\r\n')}\r\n\r\n`)
+}
+
+let setUps = 0
+const SETUPS: Record<string, SetUp> = {
+  'nothing else': async () => {},
+  'a hook that adds a header now and then': async (app) => {
+    app.addHook('onRequest', async (request, reply) => { if (request.headers['user-agent'] === undefined) reply.header('x-seen', 'yes') })
+  },
+  'cookie, cors and helmet': registerCommonPlugins,
+  'hooks that add, change and remove': async (app) => {
+    await registerCommonPlugins(app)
+    app.addHook('onSend', async (request, reply) => {
+      if (request.headers.te !== undefined) reply.header('etag', '"of-a-hook"')
+      if (request.headers.pragma !== undefined) reply.removeHeader('cache-control')
+      if (request.headers.trailer !== undefined) reply.header('vary', 'origin')
+      if (request.headers['x-long'] !== undefined) reply.header('set-cookie', ['a=1', 'b=2'])
+      if (request.headers['keep-alive'] !== undefined) reply.header('connection', 'close')
+      if (request.headers['accept-version'] !== undefined) reply.header('x-list', ['a', 'b'])
+      if (request.headers['x-obs'] !== undefined) reply.header('X-Caf\xe9'.slice(0, 5), 'caf\xe9')
+      if (request.headers.pragma !== undefined) reply.code(203)
+      if (request.headers['cache-control'] !== undefined) reply.header('content-language', 'de').header('x-number', 7 as unknown as string)
+    })
+  }
+}
+
+for (const [name, setUp] of Object.entries(SETUPS)) {
+  t.test(`heads that are made already are those that Node would have made, with ${name}`, async (t) => {
+    const clock = new TestClock()
+    const [mine, theirs] = [countHeads(false), countHeads(true)]
+    const sites = [await site({ clock: clock.read }, { http: mine.http }, setUp), await site({ clock: clock.read }, { http: theirs.http }, setUp)] as const
+    await compareSites(t, clock, ...sites, { sequences: 300, seed: SEED + setUps++, read: name === 'nothing else' ? comparable : unordered })
+    t.comment(`Node made ${mine.made} heads of ${theirs.made}`)
+    t.ok(mine.made < theirs.made * 0.7)
+  })
+}
