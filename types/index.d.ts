@@ -657,8 +657,9 @@ export interface Isr {
   /** Explains what happens to a URL and why. */
   inspect (url: string): Promise<Inspection>
   entries (options?: { cursor?: string, limit?: number, filter?: string }): Promise<EntriesPage>
+  /** All 0 in a render worker, which keeps nothing: ask in the main thread. */
   stats (): Stats
-  /** Whether this instance knows what the others do. It serves in any case. */
+  /** Whether this instance knows what the others do. It serves in any case. In a render worker, which knows of none, Redis is `off`. */
   health (): Health
   routes (): RouteInfo[]
 }

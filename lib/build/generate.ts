@@ -47,6 +47,8 @@ export interface BuildRenderer {
   readonly render: RenderPage
   /** Worker threads. */
   readonly threads: number
+  /** Resolves when the threads have loaded the app, or can't: no visitor waits, so a build does. */
+  readonly loaded: Promise<void>
   close (): Promise<void>
 }
 
@@ -180,6 +182,7 @@ async function renderAll (run: Run): Promise<void> {
       await nextTurn()
     }
   }
+  await orAbort(run.renderer.loaded, stop).catch(() => {})
   // Every worker has to end: what one still wrote after the build was discarded would stay.
   const workers = Array.from({ length: atOnce }, work)
   for (const worker of workers) worker.catch((error: unknown) => { broken.abort(error) })

@@ -22,7 +22,8 @@ export interface LoadManner {
   server?: Readonly<Record<string, unknown>>
 }
 
-const DEFAULT_PLUGIN_TIMEOUT = 10_000
+/** Fastify's own, too (milliseconds). */
+export const DEFAULT_PLUGIN_TIMEOUT = 10_000
 // What an app may take altogether, in multiples of what one plugin may take. Fastify's own limit
 // does not see a top-level await, nor an instance made with another limit.
 const HARD_BOUND = 3
@@ -64,6 +65,11 @@ export async function closeApp (app: FastifyInstance): Promise<void> {
 /** The app's plugin is encapsulated, so `app.isr` is not on the instance; all share one server. */
 export function findIsr (app: FastifyInstance): Isr | undefined {
   return (app.server as { [HANDLE]?: Isr })[HANDLE]
+}
+
+/** Milliseconds that importing and booting may take together; 0 is no limit. */
+export function loadBound (options: LoadOptions): number {
+  return 2 * hardBound(options)
 }
 
 function hardBound ({ pluginTimeout = DEFAULT_PLUGIN_TIMEOUT }: LoadOptions): number {

@@ -19,6 +19,8 @@ export interface WorkerSetup {
   readonly server: Readonly<Record<string, unknown>>
   /** Of the app's log, whose lines go to the main thread. */
   readonly logLevel: string
+  /** Levels of that log beside those that every log has. */
+  readonly customLevels: Readonly<Record<string, number>>
 }
 
 /** The app's URL of a page, rendered: `Rendered`, without what only the main thread knows. */

@@ -35,6 +35,8 @@ interface Job {
 interface Slot {
   thread: RenderThread | null
   isReady: boolean
+  /** The app could not be loaded when that was tried last. */
+  isRefused: boolean
   /** Ends of threads since a render went well here. */
   ends: number
   /** Renders that are done again here, each alone, before the thread is there for others. */
@@ -43,6 +45,9 @@ interface Slot {
   isAlone: boolean
   timer: NodeJS.Timeout | null
 }
+
+/** No thread has the app: where it is, its pages have to be rendered. */
+export class NotLoaded extends Error {}
 
 /** Between the second end of a thread and its next start (milliseconds); doubled each time. */
 const FIRST_PAUSE = 100
@@ -64,18 +69,27 @@ export class WorkerPool {
   readonly #missing = new Set<string>()
   readonly #loaded: Promise<void>
   #setLoaded!: () => void
+  readonly #customLevels: Readonly<Record<string, keyof FastifyBaseLogger>>
   #isOver = false
+  /** What becomes of renders that were under way then. */
+  #whyOver = (_job: Job): Error => new NotLoaded()
   #watch: NodeJS.Timeout | null = null
 
   constructor (options: WorkerPoolOptions) {
     this.#options = options
-    this.#slots = Array.from({ length: options.count }, () => ({ thread: null, isReady: false, ends: 0, suspects: [], isAlone: false, timer: null }))
+    this.#slots = Array.from({ length: options.count }, () => ({ thread: null, isReady: false, isRefused: false, ends: 0, suspects: [], isAlone: false, timer: null }))
+    this.#customLevels = Object.fromEntries(Object.entries(options.setup.customLevels).map(([name, value]) => [value, name as keyof FastifyBaseLogger]))
     this.#loaded = new Promise(resolve => { this.#setLoaded = resolve })
   }
 
-  /** Closed, or without any thread that could render. */
-  get isOver (): boolean {
-    return this.#isOver
+  /** Not closed, and not without the app. */
+  get isAble (): boolean {
+    return !this.#isOver && !this.#slots.every(slot => slot.isRefused)
+  }
+
+  /** Resolves when a thread has loaded the app, or it is clear that none can. */
+  get loaded (): Promise<void> {
+    return this.#loaded
   }
 
   start (): void {
@@ -88,7 +102,7 @@ export class WorkerPool {
   /** Whether pages of a route can be rendered here; waits until the app has been loaded, for half the time that a render has. */
   async knows (route: PageRoute, signal: AbortSignal): Promise<boolean> {
     if (this.#routes === null && !this.#isOver) await this.#whenLoaded(signal)
-    if (this.#isOver || this.#routes === null) return false
+    if (!this.isAble || this.#routes === null) return false
     if (this.#routes.has(route.id)) return true
     if (!this.#missing.has(route.id)) {
       this.#missing.add(route.id)
@@ -103,6 +117,7 @@ export class WorkerPool {
     await orAbort(Promise.race([this.#loaded, late]), signal).finally(() => { bound.abort() })
   }
 
+  /** @throws NotLoaded, when another thread has to do it */
   async render (request: RenderRequest): Promise<Rendered> {
     return await new Promise((resolve, reject) => {
       this.#dispatch({ request, scope: new AsyncResource('fastify-isr.render'), isSuspect: false, resolve, reject })
@@ -111,19 +126,20 @@ export class WorkerPool {
 
   /** Resolves when every thread has ended. */
   async close (): Promise<void> {
-    this.#giveUp()
+    this.#giveUp(({ request }) => new Closing(request.page.key))
     await Promise.all(this.#slots.map(async ({ thread }) => { await thread?.close() }))
   }
 
-  #giveUp (): void {
+  #giveUp (why: (job: Job) => Error): void {
     this.#isOver = true
+    this.#whyOver = why
     this.#setLoaded()
     if (this.#watch !== null) clearInterval(this.#watch)
     for (const slot of this.#slots) {
       if (slot.timer !== null) clearTimeout(slot.timer)
-      for (const job of slot.suspects.splice(0)) job.reject(new Closing(job.request.page.key))
+      for (const job of slot.suspects.splice(0)) job.reject(why(job))
     }
-    for (const job of this.#waiting.splice(0)) job.reject(new Closing(job.request.page.key))
+    for (const job of this.#waiting.splice(0)) job.reject(why(job))
   }
 
   #open (slot: Slot): void {
@@ -135,6 +151,7 @@ export class WorkerPool {
       answer,
       onReady: (routes) => {
         slot.isReady = true
+        slot.isRefused = false
         this.#routes ??= new Set(routes)
         this.#setLoaded()
         this.#next(slot)
@@ -151,11 +168,15 @@ export class WorkerPool {
     slot.isReady = false
     if (this.#isOver) return
     const { log } = this.#options
-    if (this.#routes === null) {
-      const error = new WorkerLoad(refusal?.message ?? reason, { cause: refusal })
-      // The command line shows what is no error of a page.
-      log.warn({ code: error.code, reason: refusal?.stack ?? reason }, error.message)
-      this.#giveUp()
+    const wasAble = this.isAble
+    slot.isRefused = !wasReady
+    if (wasAble && !this.isAble) {
+      this.#warnOf(reason, refusal)
+      for (const job of this.#waiting.splice(0)) job.reject(new NotLoaded())
+    }
+    if (this.#routes === null || (wasReady && refusal !== null)) {
+      if (this.isAble) this.#warnOf(reason, refusal)
+      this.#giveUp(() => new NotLoaded())
       for (const { thread } of this.#slots) thread?.kill('not needed')
       return
     }
@@ -165,6 +186,12 @@ export class WorkerPool {
     const pause = slot.ends === 1 ? 0 : Math.min(FIRST_PAUSE * 2 ** (slot.ends - 2), LONGEST_PAUSE)
     slot.timer = setTimeout(() => { this.#open(slot) }, pause)
     slot.timer.unref()
+  }
+
+  #warnOf (reason: string, refusal: Error | null): void {
+    const error = new WorkerLoad(refusal?.message ?? reason, { cause: refusal })
+    // The command line shows what is no error of a page.
+    this.#options.log.warn({ code: error.code, reason: refusal?.stack ?? reason }, error.message)
   }
 
   #dispatch (job: Job): void {
@@ -187,7 +214,7 @@ export class WorkerPool {
     const { request, scope } = job
     const { route, page, reason, settings, signal } = request
     const { thread } = slot
-    if (thread === null || signal.aborted) return job.reject(signal.aborted ? signal.reason as Error : new Closing(page.key))
+    if (thread === null || signal.aborted) return job.reject(signal.aborted ? signal.reason as Error : this.#whyOver(job))
     if (thread.renders === 0) thread.unanswered = 0
     try {
       const away = await thread.run({ type: 'render', route: route.id, page, reason, baseUrl: settings.baseUrl.href }, signal, scope) as RenderedAway
@@ -203,7 +230,7 @@ export class WorkerPool {
   #afterEnd (slot: Slot, job: Job, end: ThreadEnded): void {
     const { page, isNested } = job.request
     const isSure = end.renders <= 1 && end.message !== SILENT
-    if (this.#isOver) job.reject(new Closing(page.key))
+    if (this.#isOver) job.reject(this.#whyOver(job))
     else if (isSure || (isNested && job.isSuspect)) job.reject(new WorkerDied(page.key, end.message))
     else {
       job.isSuspect = true
@@ -228,8 +255,8 @@ export class WorkerPool {
     const { appLog: log } = this.#options
     try {
       const { level, time, pid, hostname, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
-      const write = LEVELS[String(level)]
-      if (write !== undefined) log[write]({ ...fields, worker: true }, ...typeof msg === 'string' ? [msg] : [])
+      const write = LEVELS[String(level)] ?? this.#customLevels[String(level)]
+      if (write !== undefined) (log[write] as FastifyBaseLogger['info'])({ ...fields, worker: true }, ...typeof msg === 'string' ? [msg] : [])
     } catch {
       log.info({ worker: true }, line)
     }

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Fetched } from '../data/source.js'
+import { loadBound } from '../load/load-app.js'
 import { toError, toPlain, type FromWorker, type Question, type RenderedAway, type Task, type TaskResult, type ToWorker, type WorkerSetup } from './messages.js'
 
 /** Who asks, for those who answer. */
@@ -20,7 +21,7 @@ export interface RenderThreadOptions {
   answer (question: Question, asker: Asker): Promise<unknown>
   onReady (routes: string[]): void
   onLog (line: string): void
-  /** Once, whatever ended it. `refusal`: why it could not load the app. */
+  /** Once, whatever ended it. `refusal`: why the app can't be loaded there. */
   onEnd (reason: string, refusal: Error | null): void
 }
 
@@ -44,6 +45,8 @@ interface Running {
 
 /** What an aborted task has to say that it has ended; a thread that is silent for longer computes, and can't be interrupted (milliseconds). */
 const LAST_WORD = 500
+/** Beyond what the thread itself takes for too long: it can't say so while it computes (milliseconds). */
+const LOAD_GRACE = 5000
 /** For the app's own onClose hooks (milliseconds). */
 const CLOSE_BOUND = 5000
 
@@ -53,6 +56,7 @@ export class RenderThread {
   readonly #worker: Worker
   readonly #running = new Map<number, Running>()
   readonly #exited: Promise<void>
+  readonly #loadTimer: NodeJS.Timeout | null
   #tasks = 0
   #end: string | null = null
   #refusal: Error | null = null
@@ -70,6 +74,8 @@ export class RenderThread {
     })
     this.#worker.on('message', (message: FromWorker) => { this.#receive(message) })
     this.#worker.on('error', (error: unknown) => { this.#end ??= (error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY' ? `it needed more than ${options.memory} MiB` : messageOf(error) })
+    const bound = loadBound(options.setup.load)
+    this.#loadTimer = bound === 0 ? null : setTimeout(() => { this.kill(`the app was not loaded after ${bound + LOAD_GRACE} ms`) }, bound + LOAD_GRACE).unref()
     this.#exited = new Promise(resolve => {
       this.#worker.once('exit', (code) => {
         this.#finish(this.#end ?? `it ended with code ${code}`)
@@ -136,6 +142,7 @@ export class RenderThread {
     switch (message.type) {
       case 'ready':
         this.#isReady = true
+        this.#forgetTimer()
         this.#keepAlive()
         this.#options.onReady(message.routes)
         break
@@ -178,12 +185,17 @@ export class RenderThread {
     return task
   }
 
+  #forgetTimer (): void {
+    if (this.#loadTimer !== null) clearTimeout(this.#loadTimer)
+  }
+
   #finish (reason: string): void {
     this.#isOver = true
+    this.#forgetTimer()
     const { renders } = this
     for (const task of this.#running.values()) task.reject(new ThreadEnded(reason, renders))
     this.#running.clear()
-    this.#options.onEnd(reason, this.#isReady ? null : this.#refusal ?? new Error(reason))
+    this.#options.onEnd(reason, this.#refusal ?? (this.#isReady ? null : new Error(reason)))
   }
 
   /** An idle thread keeps no process alive. */

@@ -1,10 +1,14 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
+import { decode } from '../../lib/cache/codec.js'
 import isr, { type IsrOptions } from '../../lib/index.js'
 import { makeGate, until } from '../helpers/app.js'
 import { runCommand } from '../helpers/command.js'
 import { lastingPort } from '../helpers/guarded.js'
+import { readManifestOf } from '../helpers/site-build.js'
 import { startWorkers, appFile, type Line } from '../helpers/workers.js'
 
 function workersOpen (): number {
@@ -79,6 +83,100 @@ for (const [what, render, pattern] of refusals) {
     t.match(logs.find(line => line.level >= 40)?.msg, pattern)
   })
 }
+
+/** The module of an app with the plugin in one worker, and its file. */
+function writeApp (t: { testdir (files: Record<string, string>): string }, declare: (register: string) => string): string {
+  const dir = t.testdir({
+    'app.mjs': `
+      import { isMainThread } from 'node:worker_threads'
+      import Fastify from ${JSON.stringify(import.meta.resolve('fastify'))}
+      import isr from ${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)}
+      ${declare(`
+        await app.register(isr, { disk: false, render: { workers: 1, app: import.meta.url, timeout: 60000 } })
+        app.get('/where/:id', { config: { prerender: { paths: [{ id: 1 }], onDemand: true } } }, async () => isMainThread ? 'main' : 'worker')
+        app.get('/exit', { config: { prerender: true } }, async () => { if (!isMainThread) process.exit(3) })`)}`
+  })
+  return path.join(dir, 'app.mjs')
+}
+
+interface Loaded { app: FastifyInstance, logs: Line[] }
+
+async function load (t: { teardown (fn: () => unknown): void }, file: string): Promise<Loaded> {
+  const logs: Line[] = []
+  const { default: plugin } = await import(file) as { default: (app: FastifyInstance) => Promise<void> }
+  const app: FastifyInstance = Fastify({ logger: { level: 'warn', customLevels: { audit: 45 }, stream: { write: (line: string) => { logs.push(JSON.parse(line) as Line) } } } })
+  t.teardown(() => app.close())
+  await app.register(plugin)
+  return { app, logs }
+}
+
+for (const [how, listen] of [
+  ['hears of it', 'app.listen({ port }, (error) => { if (error) process.exit(1) })'],
+  ['does not', 'app.listen({ port })']
+] as const) {
+  t.test(`an app whose module listens on a port, and ${how}: pages are rendered here`, async (t) => {
+    const port = await lastingPort()
+    const file = writeApp(t, register => `const logs = []
+      const app = Fastify({ logger: { level: 'warn', stream: { write: line => { logs.push(JSON.parse(line)) } } } })
+      ${register}
+      const port = ${port}
+      ${listen}
+      export { app, logs }`)
+    const { app, logs } = await import(file) as Loaded
+    t.teardown(() => app.close())
+    await app.ready()
+    for (let id = 0; id < 3; id++) t.equal((await app.inject(`/where/${id}`)).body, 'main')
+    const warnings = logs.filter(line => line.level >= 40)
+    t.equal(warnings.length, 1)
+    t.match(warnings[0], { code: 'FST_ISR_ERR_WORKER_LOAD', msg: /listens on a port/ })
+  })
+}
+
+t.test('an app that can not be loaded again when a worker has ended: pages are rendered here until it can', async (t) => {
+  const file = writeApp(t, register => `
+    import { existsSync } from 'node:fs'
+    if (!isMainThread && existsSync(new URL('gone', import.meta.url))) throw new Error('the database is down')
+    export default async function (app) { ${register} }`)
+  const gone = path.join(path.dirname(file), 'gone')
+  const { app, logs } = await load(t, file)
+  const where = async (id: number): Promise<string> => (await app.inject(`/where/${id}`)).body
+  t.equal(await where(0), 'worker')
+  writeFileSync(gone, '')
+  t.match((await app.inject('/exit')).json(), { code: 'FST_ISR_ERR_WORKER_DIED' })
+  t.equal(await where(1), 'main', 'whoever waited for the next thread is not left waiting')
+  t.equal(logs.filter(line => line.code === 'FST_ISR_ERR_WORKER_LOAD' && line.msg.includes('the database is down')).length, 1)
+  rmSync(gone)
+  // A request that is injected, and rendered here, is over before any timer has its turn.
+  for (let id = 2; await where(id) === 'main'; id++) await nextTurn()
+  t.pass('a worker renders again')
+})
+
+t.test('a build waits until the app is loaded, however long a render may take', async (t) => {
+  const file = writeApp(t, register => `
+    if (!isMainThread) await new Promise(resolve => { setTimeout(resolve, 500) })
+    export default async function (app) { ${register.replace('workers: 1', 'workers: 0').replace('60000', '300')} }`)
+  const { app } = await load(t, file)
+  await app.ready()
+  const isr = (app.server as unknown as Record<symbol, FastifyInstance['isr']>)[Symbol.for('fastify-isr')]
+  const dir = path.join(path.dirname(file), 'build')
+  const report = await isr?.prerender({ dir, routes: ['/where/:id'], workers: 1, brotli: 1 })
+  t.equal(report?.ok, true)
+  const row = readManifestOf(dir).pages[0]
+  t.equal(decode(readFileSync(path.join(dir, row?.file ?? '')), { key: '/where/1', buildId: report?.buildId ?? '' }).bodies[0]?.bytes.toString(), 'worker')
+})
+
+t.test('a level of its own that the log of the app has is there in a worker', async (t) => {
+  const file = writeApp(t, register => `export default async function (app) {
+    ${register}
+    app.get('/audit', { config: { prerender: true } }, async (request) => {
+      request.log.audit({ who: 1 }, 'audited')
+      return isMainThread ? 'main' : 'worker'
+    })
+  }`)
+  const { app, logs } = await load(t, file)
+  t.equal((await app.inject('/audit')).body, 'worker')
+  t.match(logs, [{ level: 45, msg: 'audited', who: 1, worker: true }])
+})
 
 t.test('a route that the module does not declare is rendered here', async (t) => {
   const logs: Line[] = []
