@@ -3,6 +3,7 @@ import type { Isr, OrderResult } from '../../types/index.js'
 import type { DataCache } from '../data/data-cache.js'
 import type { FetchAttempt, Fetched } from '../data/source.js'
 import { WorkerDied } from '../errors.js'
+import { Askers } from './askers.js'
 import type { Question, Visited } from './messages.js'
 import { ThreadEnded, type Asker } from './render-thread.js'
 
@@ -16,8 +17,7 @@ export interface AnswersOptions {
 /** What the main thread answers to workers: as the owner of cache, cluster and orders. */
 export class Answers {
   readonly #options: AnswersOptions
-  /** Who can fetch a datum, by its key. */
-  readonly #askers = new Map<string, Set<Asker>>()
+  readonly #askers = new Askers()
 
   constructor (options: AnswersOptions) {
     this.#options = options
@@ -36,31 +36,27 @@ export class Answers {
   async #data ({ name, key, tags, isRefresh }: Extract<Question, { type: 'data' }>, asker: Asker): Promise<Uint8Array> {
     const family = this.#options.data.get(name)
     if (family === undefined) throw new Error(`data '${name}' exist in the worker thread only: isr.cached() must be called where the running app calls it, too`)
-    const askers = this.#askers.get(key) ?? new Set()
-    askers.add(asker)
-    this.#askers.set(key, askers)
-    try {
+    return await this.#askers.during(key, asker, async () => {
       const request = { key, tags, fetch: async (attempt: FetchAttempt) => await this.#fetch(key, asker, attempt) }
       const held = await asker.within(async () => isRefresh ? await family.refreshed(request) : await family.held(request))
       return held.entry.bodies[0]?.bytes ?? new Uint8Array()
-    } finally {
-      askers.delete(asker)
-      if (askers.size === 0) this.#askers.delete(key)
-    }
+    })
   }
 
-  /** By the first who asked, or, if its thread ends over something else, by the next. */
+  /**
+   * By the first who asked. If its thread ends, by one more: it may have ended
+   * over something else, but if that one ends as well it was the fetch.
+   */
   async #fetch (key: string, first: Asker, { hasOld, signal }: FetchAttempt): Promise<Fetched> {
-    const tried = new Set<Asker>()
-    for (let asker: Asker | undefined = first; asker !== undefined; asker = [...this.#askers.get(key) ?? []].find(other => other.isAlive && !tried.has(other))) {
-      tried.add(asker)
-      try {
-        return await asker.fetch(hasOld, signal)
-      } catch (error) {
-        if (!(error instanceof ThreadEnded)) throw error
-      }
+    try {
+      return await first.fetch(hasOld, signal)
+    } catch (error) {
+      if (!(error instanceof ThreadEnded)) throw error
+      // What was rendered beside the one that ended it is rendered again, and asks again.
+      const second = this.#askers.other(key) ?? (error.isSure ? undefined : await this.#askers.next(key, signal))
+      if (second === undefined) throw new WorkerDied(key, error.message)
+      return await second.fetch(hasOld, signal).catch((again: Error) => { throw again instanceof ThreadEnded ? new WorkerDied(key, again.message) : again })
     }
-    throw new WorkerDied(key, 'its thread has ended')
   }
 
   async #visit ({ method, url, headers }: Extract<Question, { type: 'visit' }>): Promise<Visited> {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { MessagePort } from 'node:worker_threads'
+import { orAbort } from '../cache/or-abort.js'
 import type { DataRequest } from '../data/source.js'
 import { toError, toPlain, type FromWorker, type Question, type Task, type TaskResult, type ToWorker } from './messages.js'
 
@@ -128,7 +129,8 @@ export class MainPort {
     }
     const request = this.#fetches.get(task.question)
     if (request === undefined) throw new Error('nobody waits for this any more')
-    const fetched = await request.fetch({ signal, hasOld: task.hasOld })
+    // One that ignores its signal has to end here all the same: a thread that says nothing is taken for one that computes.
+    const fetched = await orAbort(request.fetch({ signal, hasOld: task.hasOld }), signal)
     return { ...fetched, body: ownCopy(fetched.body) } as TaskResult
   }
 

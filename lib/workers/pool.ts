@@ -6,7 +6,7 @@ import { Closing, RenderFailed, WorkerDied, WorkerLoad } from '../errors.js'
 import type { PageRoute } from '../pages/registry.js'
 import type { Rendered, RenderRequest } from '../pages/render.js'
 import type { Question, RenderedAway, WorkerSetup } from './messages.js'
-import { RenderThread, ThreadEnded, type Asker } from './render-thread.js'
+import { RenderThread, SILENT, ThreadEnded, type Asker } from './render-thread.js'
 
 export interface WorkerPoolOptions {
   count: number
@@ -229,9 +229,8 @@ export class WorkerPool {
   /** Its thread has ended: by its doing, if it was alone there. */
   #afterEnd (slot: Slot, job: Job, end: ThreadEnded): void {
     const { page, isNested } = job.request
-    const isSure = end.renders <= 1 && end.message !== SILENT
     if (this.#isOver) job.reject(this.#whyOver(job))
-    else if (isSure || (isNested && job.isSuspect)) job.reject(new WorkerDied(page.key, end.message))
+    else if (end.isSure || (isNested && job.isSuspect)) job.reject(new WorkerDied(page.key, end.message))
     else {
       job.isSuspect = true
       // A render that others wait for has no time to wait for its turn.
@@ -263,7 +262,6 @@ export class WorkerPool {
   }
 }
 
-const SILENT = 'a page computed for so long that others had to wait'
 const LEVELS: Readonly<Record<string, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
 
 function rendered ({ route, page, reason }: RenderRequest, { status, headers, body, ...said }: RenderedAway): Rendered {

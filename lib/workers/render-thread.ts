@@ -27,12 +27,12 @@ export interface RenderThreadOptions {
 
 /** It ended with the worker. */
 export class ThreadEnded extends Error {
-  /** Renders that were under way there. */
-  readonly renders: number
+  /** By the doing of the one render that was under way there. */
+  readonly isSure: boolean
 
   constructor (reason: string, renders: number) {
     super(reason)
-    this.renders = renders
+    this.isSure = renders <= 1 && reason !== SILENT
   }
 }
 
@@ -43,6 +43,8 @@ interface Running {
   reject (error: Error): void
 }
 
+/** Why a thread is ended that others wait for. */
+export const SILENT = 'a page computed for so long that others had to wait'
 /** What an aborted task has to say that it has ended; a thread that is silent for longer computes, and can't be interrupted (milliseconds). */
 const LAST_WORD = 500
 /** Beyond what the thread itself takes for too long: it can't say so while it computes (milliseconds). */
@@ -61,7 +63,7 @@ export class RenderThread {
   #end: string | null = null
   #refusal: Error | null = null
   #isReady = false
-  #isOver = false
+  #ended: ThreadEnded | null = null
   /** How often it was asked whether it is there since it was heard of last. */
   unanswered = 0
 
@@ -94,7 +96,7 @@ export class RenderThread {
   /** @throws ThreadEnded, the reason of `signal`, or what the task failed with */
   async run (task: Task, signal: AbortSignal, scope = new AsyncResource('fastify-isr.task')): Promise<TaskResult> {
     signal.throwIfAborted()
-    if (this.#isOver) throw new ThreadEnded('it has ended', 0)
+    if (this.#ended !== null) throw this.#ended
     const id = ++this.#tasks
     const onAbort = (): void => { void this.#abort(id) }
     signal.addEventListener('abort', onAbort, { once: true })
@@ -125,7 +127,7 @@ export class RenderThread {
 
   /** Lets the app close itself, within bounds. */
   async close (): Promise<void> {
-    if (this.#isOver) return
+    if (this.#ended !== null) return
     this.#end ??= 'the app is closing'
     const bound = new AbortController()
     if (this.#isReady) {
@@ -161,7 +163,7 @@ export class RenderThread {
     const task = taskId === null ? undefined : this.#running.get(taskId)
     const thread = this
     const asker: Asker = {
-      get isAlive () { return !thread.#isOver },
+      get isAlive () { return thread.#ended === null },
       within: async code => task === undefined ? await code() : await task.scope.runInAsyncScope(code),
       fetch: async (hasOld, signal) => await thread.run({ type: 'fetch', question: id, hasOld }, signal) as Fetched
     }
@@ -190,23 +192,22 @@ export class RenderThread {
   }
 
   #finish (reason: string): void {
-    this.#isOver = true
     this.#forgetTimer()
-    const { renders } = this
-    for (const task of this.#running.values()) task.reject(new ThreadEnded(reason, renders))
+    const ended = this.#ended = new ThreadEnded(reason, this.renders)
+    for (const task of this.#running.values()) task.reject(ended)
     this.#running.clear()
     this.#options.onEnd(reason, this.#refusal ?? (this.#isReady ? null : new Error(reason)))
   }
 
   /** An idle thread keeps no process alive. */
   #keepAlive (): void {
-    if (this.#isOver) return
+    if (this.#ended !== null) return
     if (this.#running.size > 0 || !this.#isReady) this.#worker.ref()
     else this.#worker.unref()
   }
 
   #send (message: ToWorker): void {
-    if (!this.#isOver) this.#worker.postMessage(message)
+    if (this.#ended === null) this.#worker.postMessage(message)
   }
 }
 

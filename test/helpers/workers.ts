@@ -19,7 +19,7 @@ export interface WorkersSite {
 }
 
 /** A ready app whose pages are rendered in worker threads. */
-export async function startWorkers (t: { teardown (fn: () => unknown): void }, options: IsrOptions = {}): Promise<WorkersSite> {
+export async function startWorkers (t: { teardown (fn: () => unknown): void }, options: IsrOptions = {}, plugin = workersApp): Promise<WorkersSite> {
   const clock = new TestClock()
   const logs: Line[] = []
   const logger = { level: 'debug', stream: { write: (line: string) => { logs.push(JSON.parse(line) as Line) } } }
@@ -28,7 +28,7 @@ export async function startWorkers (t: { teardown (fn: () => unknown): void }, o
   let app: FastifyInstance = root
   await root.register(async (instance) => {
     // A busy machine may take long to load an app.
-    await workersApp(instance, { isr: { clock: clock.read, ...options, render: { timeout: 60_000, ...options.render } } })
+    await plugin(instance, { isr: { clock: clock.read, ...options, render: { timeout: 60_000, ...options.render } } })
     app = instance
   })
   await root.ready()
