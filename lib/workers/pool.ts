@@ -117,11 +117,31 @@ export class WorkerPool {
     await orAbort(Promise.race([this.#loaded, late]), signal).finally(() => { bound.abort() })
   }
 
-  /** @throws NotLoaded, when another thread has to do it */
+  /** @throws NotLoaded, when another thread has to do it, or the reason of the request's signal */
   async render (request: RenderRequest): Promise<Rendered> {
-    return await new Promise((resolve, reject) => {
-      this.#dispatch({ request, scope: new AsyncResource('fastify-isr.render'), isSuspect: false, resolve, reject })
-    })
+    const { signal } = request
+    signal.throwIfAborted()
+    let forget = (): void => {}
+    try {
+      return await new Promise((resolve, reject) => {
+        const job: Job = { request, scope: new AsyncResource('fastify-isr.render'), isSuspect: false, resolve, reject }
+        forget = () => { this.#forget(job) }
+        signal.addEventListener('abort', forget, { once: true })
+        this.#dispatch(job)
+      })
+    } finally {
+      signal.removeEventListener('abort', forget)
+    }
+  }
+
+  /** Nobody waits for it any more: it is not to be kept until a thread has time for it. What a thread does already, that thread ends. */
+  #forget (job: Job): void {
+    for (const queue of [this.#waiting, ...this.#slots.map(slot => slot.suspects)]) {
+      const at = queue.indexOf(job)
+      if (at === -1) continue
+      queue.splice(at, 1)
+      job.reject(job.request.signal.reason as Error)
+    }
   }
 
   /** Resolves when every thread has ended. */
