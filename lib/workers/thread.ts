@@ -7,6 +7,7 @@ import { LoadError } from '../load/load-error.js'
 import { MainPort } from './main-port.js'
 import type { WorkerSetup } from './messages.js'
 import { declareWorker } from './mode.js'
+import { registerTsx } from './tsx.js'
 
 const { load, server, logLevel, customLevels } = workerData as WorkerSetup
 if (parentPort === null) throw new Error('this module is the main module of a worker thread')
@@ -47,6 +48,7 @@ function refuseToListen (): void {
 async function start (): Promise<void> {
   declareWorker(main)
   refuseToListen()
+  registerTsx(load)
   const loaded = await createApp({ ...load, ...manner })
   app = loaded.app
   await bootApp(loaded.app, load)

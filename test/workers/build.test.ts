@@ -46,6 +46,33 @@ t.test('a page that ends its worker is a failed page of the build', async (t) =>
   t.match(report.pages.find(page => page.key === '/exit')?.error, /ended its worker thread/)
 })
 
+for (const [how, node, flags] of [
+  ['the command', [], ['--import', 'tsx']],
+  ['the process', ['--import', 'tsx'], []]
+] as const) {
+  t.test(`an app in TypeScript, when ${how} has tsx`, async (t) => {
+    const cli = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+    const dir = t.testdir({
+      'app.ts': `
+        import { isMainThread } from 'node:worker_threads'
+        import type { FastifyInstance } from 'fastify'
+        import isr from ${JSON.stringify(new URL('../../lib/index.js', import.meta.url).href)}
+        import { nameOf } from './names.js'
+        export default async function (app: FastifyInstance): Promise<void> {
+          await app.register(isr, { disk: false })
+          app.get('/where', { config: { prerender: true } }, async (): Promise<string> => nameOf(isMainThread))
+        }`,
+      'names.ts': "export const nameOf = (isMain: boolean): string => isMain ? 'main' : 'worker'",
+      'package.json': '{ "type": "module" }'
+    })
+    const out = path.join(dir, 'out')
+    const { code, stderr } = await runCommand(process.execPath, [...node, cli, 'prerender', path.join(dir, 'app.ts'), ...flags, '--workers', '1', '--dir', out, '--brotli', '1'], process.cwd())
+    t.equal(code, 0, stderr)
+    const { buildId, pages } = readManifestOf(out)
+    t.equal(decode(readFileSync(path.join(out, pages[0]?.file ?? '')), { key: '/where', buildId }).bodies[0]?.bytes.toString(), 'worker', stderr)
+  })
+}
+
 t.test('the command knows the app by itself', async (t) => {
   const cli = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
   const dir = t.testdir()
