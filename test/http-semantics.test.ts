@@ -114,10 +114,10 @@ t.test('H05 who waits for the render of another', async (t) => {
     await gate.opened
     return reply.type('text/html').send(TEXT)
   }, { ttl: 60 })
-  const asked = [ask(), ask(), ask()]
   let arrived = 0
   app.server.on('request', () => { arrived++ })
-  await until(() => page.renders === 1 && arrived >= 2)
+  const asked = [ask(), ask(), ask()]
+  await until(() => page.renders === 1 && arrived === 3)
   gate.open()
   const answers = await Promise.all(asked)
   t.same(answers.map(cacheStatus).sort(), ['fwd=uri-miss; collapsed', 'fwd=uri-miss; collapsed', 'fwd=uri-miss; stored'])

@@ -5,7 +5,7 @@ import { isOwnHook, type Registry } from './registry.js'
 /**
  * Notes which routes have no onSend hook but the plugin's own: what is sent
  * there nobody changes on the way, and it need not take the way through
- * Fastify's reply. And where the plugin's own is the last one: what it hands
+ * Fastify's reply; unless onResponse hooks ask the reply for its headers. And where the plugin's own is the last one: what it hands
  * on is what is written. When all hooks are known; a Fastify that looks
  * different has no such routes.
  */
@@ -15,7 +15,8 @@ export function findDirectRoutes (root: FastifyInstance, registry: Registry): vo
   for (const route of registry.routes) {
     const hooks = route.declarations.map(({ instance, declared }) =>
       [...fastify.hooksOf(instance).onSend, ...[declared.onSend ?? []].flat() as (() => unknown)[]].filter(hook => !isOfFastify(hook)))
-    route.isDirect = hooks.every(onSend => onSend.every(isOwnHook))
+    const isWatched = route.declarations.some(({ instance, declared }) => [...fastify.hooksOf(instance).onResponse, ...[declared.onResponse ?? []].flat()].length > 0)
+    route.isDirect = !isWatched && hooks.every(onSend => onSend.every(isOwnHook))
     route.isLastToSend = hooks.every(onSend => isOwnHook(onSend.at(-1) ?? route))
   }
 }

@@ -3,11 +3,11 @@ import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 import type { Held } from '../cache/source.js'
 import type { Settings } from '../options.js'
 import { isNotModified } from './conditional.js'
-import { isBare } from './direct.js'
 import { connectionLines, headerLines, headOf, statusLine } from './head.js'
 import { negotiate } from './negotiate.js'
-import { endWithHead, takesHead, type NodeResponse } from './node-http.js'
+import { endWithHead, outHeadersOf, takesHead, type NodeResponse, type OutHeaders } from './node-http.js'
 import { probeHeads } from './prebuilt-probe.js'
+import { fieldsOf, isEmpty, type Fields } from './reply-fields.js'
 import { mergeVary, sentOf } from './respond.js'
 import { noteUse, type PageView } from './view.js'
 import { Wholes } from './wholes.js'
@@ -20,6 +20,8 @@ interface Foreign {
   readonly names: readonly string[]
   readonly values: readonly unknown[]
   readonly lines: string
+  /** How many of them were set on Node's response; the others on Fastify's reply. */
+  readonly outs: number
 }
 
 /**
@@ -44,7 +46,8 @@ export class Prebuilt {
   sendFresh (request: FastifyRequest, reply: FastifyReply, held: Held<PageView>, now: number, isDisconnected: boolean): boolean {
     const raw: ServerResponse = reply.raw
     const { view } = held
-    if (!takesHead(raw) || !isBare(reply)) return false
+    const set = fieldsOf(reply)
+    if (set === null || set.trailers !== null || !isEmpty(set.headers) || !takesHead(raw) || !isEmpty(outHeadersOf(raw))) return false
     const encoding = negotiate(request.headers['accept-encoding'] as string | undefined, view.encodings)
     const variant = encoding === null ? undefined : view.variants.get(encoding)
     if (variant === undefined) return false
@@ -66,12 +69,13 @@ export class Prebuilt {
     const sent = sentOf(reply)
     const raw: ServerResponse = reply.raw
     if (sent?.type !== 'page' || sent.block === null || sent.body === undefined || reply.request.raw.method !== 'GET') return false
-    if (!takesHead(raw) || hasTrailers(reply)) return false
+    if (!takesHead(raw)) return false
     const { block } = sent
-    const headers = reply.getHeaders() as Readonly<Record<string, unknown>>
     const own: Readonly<Record<string, string>> = block.headers
-    for (const name in own) if (headers[name] !== own[name] && !(name === 'vary' && isMerged(headers[name], own[name]))) return false
-    const foreign = this.#foreignOf(raw, headers, own)
+    const set = fieldsOf(reply)
+    if (set === null || set.trailers !== null) return false
+    for (const name in own) if (set.headers[name] !== own[name] && !(name === 'vary' && isMerged(set.headers[name], own[name]))) return false
+    const foreign = this.#foreignOf(outHeadersOf(raw), set.headers, own)
     if (foreign === null) return false
     block.ownLines ??= ownLines(own)
     const head = `${statusLine(sent.status)}${foreign}${block.ownLines}${this.#connectionOf(raw)}\r\n`
@@ -89,33 +93,46 @@ export class Prebuilt {
   }
 
   /** Null: what is there is not for us to write. */
-  #foreignOf (raw: NodeResponse, headers: Readonly<Record<string, unknown>>, own: Readonly<Record<string, string>>): string | null {
+  #foreignOf (out: OutHeaders, set: Fields['headers'], own: Readonly<Record<string, string>>): string | null {
     const known = this.#foreign
+    if (known === null) return this.#readForeign(out, set, own)
+    const { names, values } = known
     let count = 0
-    for (const name in headers) {
-      if (isOwn(name, own)) continue
-      if (known?.names[count] !== name || known.values[count] !== headers[name]) return this.#readForeign(raw, headers, own)
+    for (const name in out) {
+      // What one page leaves to be set may be another one's own.
+      if (names[count] !== name || values[count] !== out[name]?.[1] || own[name] !== undefined) return this.#readForeign(out, set, own)
       count++
     }
-    if (known === null || count !== known.names.length) return this.#readForeign(raw, headers, own)
-    return known.lines
+    if (count !== known.outs) return this.#readForeign(out, set, own)
+    for (const name in set) {
+      if (isOwn(name, own)) continue
+      if (names[count] !== name || values[count] !== set[name]) return this.#readForeign(out, set, own)
+      count++
+    }
+    return count === names.length ? known.lines : this.#readForeign(out, set, own)
   }
 
-  #readForeign (raw: NodeResponse, headers: Readonly<Record<string, unknown>>, own: Readonly<Record<string, string>>): string | null {
-    const spelled = new Map(raw.getRawHeaderNames().map(name => [name.toLowerCase(), name]))
+  #readForeign (out: OutHeaders, set: Fields['headers'], own: Readonly<Record<string, string>>): string | null {
     const names: string[] = []
     const values: unknown[] = []
     let lines = ''
-    for (const name in headers) {
-      if (isOwn(name, own)) continue
-      const value = headers[name]
-      // A cookie changes what else may be said; lists and errors are Node's business.
-      if (OF_THE_CONNECTION.has(name) || name === 'set-cookie' || isOfTheBody(name) || !isPlain(name, value)) return null
+    for (const name in out) {
+      const [spelled, value] = out[name] as [string, unknown]
+      // One of the two replaces the other, in its place.
+      if (own[name] !== undefined || set[name] !== undefined || !isPlain(name, value)) return null
       names.push(name)
       values.push(value)
-      lines += `${spelled.get(name) ?? name}: ${value}\r\n`
+      lines += `${spelled}: ${value}\r\n`
     }
-    this.#foreign = { names, values, lines }
+    for (const name in set) {
+      if (isOwn(name, own)) continue
+      const value = set[name]
+      if (!isPlain(name, value)) return null
+      names.push(name)
+      values.push(value)
+      lines += `${name}: ${value}\r\n`
+    }
+    this.#foreign = { names, values, lines, outs: Object.keys(out).length }
     return lines
   }
 }
@@ -147,8 +164,9 @@ function isOfTheBody (name: string): boolean {
   return name === 'content-type' || name === 'content-length' || name === 'content-encoding' || name === 'content-language'
 }
 
+/** A cookie changes what else may be said; lists are Node's business, and so is what can't be written. */
 function isPlain (name: string, value: unknown): value is string | number {
-  if (typeof value !== 'string' && typeof value !== 'number') return false
+  if ((typeof value !== 'string' && typeof value !== 'number') || OF_THE_CONNECTION.has(name) || name === 'set-cookie' || isOfTheBody(name)) return false
   try {
     validateHeaderName(name)
     validateHeaderValue(name, String(value))
@@ -156,12 +174,4 @@ function isPlain (name: string, value: unknown): value is string | number {
   } catch {
     return false
   }
-}
-
-let trailers: symbol | undefined
-
-/** They come after the body, and Fastify writes them. */
-function hasTrailers (reply: FastifyReply): boolean {
-  trailers ??= Object.getOwnPropertySymbols(reply).find(({ description }) => description === 'fastify.reply.trailers')
-  return trailers === undefined || (reply as unknown as Record<symbol, unknown>)[trailers] !== null
 }

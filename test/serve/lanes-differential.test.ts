@@ -301,6 +301,16 @@ function unordered (bytes: Buffer): string {
   return comparable(bytes).replaceAll(/(HTTP\/1\.1 \d+ [^\r]*\r\n)([^]*?)\r\n\r\n/g, (_all, status: string, lines: string) => `${status}${lines.split('\r\n').sort().join('\r\n')}\r\n\r\n`)
 }
 
+t.test('who looks at the reply afterwards finds the headers there', async (t) => {
+  const { app, port } = await site({}, {}, async (app) => {
+    app.addHook('onResponse', async (_request, reply) => { seen.push([reply.statusCode, reply.getHeader('content-length'), reply.getHeader('cache-status')]) })
+  })
+  const seen: unknown[] = []
+  t.teardown(() => app.close())
+  for (let times = 0; times < 3; times++) await (await fetch(`http://127.0.0.1:${port}/plain`)).text()
+  t.match(seen, [[200, '5', /stored$/], [200, '5', /hit/], [200, '5', /hit/]])
+})
+
 let setUps = 0
 const SETUPS: Record<string, SetUp> = {
   'nothing else': async () => {},
