@@ -156,7 +156,7 @@ export function isHeaderValue (value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
 }
 
-function unknownKeys (value: object, known: object, prefix: string): void {
+export function unknownKeys (value: object, known: object, prefix: string): void {
   for (const key of Object.keys(value)) {
     // `prefix` and the like are Fastify's own, handed through by register.
     if (prefix === '' && (key === 'prefix' || key === 'logLevel' || key === 'logSerializers')) continue
@@ -166,7 +166,7 @@ function unknownKeys (value: object, known: object, prefix: string): void {
   }
 }
 
-function group<T extends object> (value: T | undefined, name: string, known: Record<keyof T, true>): T {
+export function group<T extends object> (value: T | undefined, name: string, known: Record<keyof T, true>): T {
   if (value === undefined) return {} as T
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidOption(name, 'an object', show(value))
   unknownKeys(value, known, `${name}.`)
@@ -187,7 +187,7 @@ export function whole (value: unknown, name: string, fallback: number, least: nu
   return value as number
 }
 
-function seconds (value: unknown, name: string, fallback: number): number {
+export function seconds (value: unknown, name: string, fallback: number): number {
   if (value === undefined) return fallback
   if (!isSeconds(value)) throw new InvalidOption(name, 'a number of seconds, 0 or more (Infinity allowed)', show(value))
   return value

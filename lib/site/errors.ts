@@ -1,0 +1,21 @@
+import createError from '@fastify/error'
+
+/** The last argument of every error of this file may say what caused it. */
+type Cause = { cause?: unknown }
+
+// One class per thing that can be put right, in alphabetical order. Messages
+// name the option, file or page, and the fix.
+export const CollectionUnknown = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_COLLECTION', "there is no collection '%s'; the option 'collections' declares %s", 500, TypeError)
+export const CoreMissing = createError(
+  'FST_ISR_ERR_SITE_CORE', "fastify-isr/site needs fastify-isr on the same instance: 'await app.register(isr)' before it")
+export const DevInPage = createError<[string]>(
+  'FST_ISR_ERR_SITE_DEV_IN_PAGE', "the page %s refers to '/__dev/', which no visitor can load: remove the reference; the script of the live reload comes with the partial 'generated_livereload_script.html' alone", 500)
+export const DevInProduction = createError(
+  'FST_ISR_ERR_SITE_DEV', "option 'dev' must not be on in production (NODE_ENV=production): say dev: process.env.NODE_ENV !== 'production'")
+export const FolderMissing = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or set the option 'root'")
+export const PeerMissing = createError<[string, string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_PEER', "the package '%s' is needed for %s and not installed: npm install %s")
+export const SiteAlreadyRegistered = createError(
+  'FST_ISR_ERR_SITE_ALREADY_REGISTERED', 'fastify-isr/site is registered on this server already: one app has one site')

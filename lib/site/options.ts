@@ -1,0 +1,194 @@
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { CollectionOptions, FeedOptions, FieldType, Filter, FrontMatter, MarkdownOptions, SiteOptions, Source } from '../../types/site.js'
+import { InvalidOption } from '../errors.js'
+import { group, packageRoot, readBaseUrl, seconds, show, unknownKeys, whole } from '../options.js'
+import { CollectionUnknown, DevInProduction } from './errors.js'
+
+/** Options after validation: every default filled in, nothing left to check at run time. */
+export interface SiteSettings {
+  /** Absolute path; null with a source of the app's own. */
+  readonly root: string | null
+  readonly source: Source | null
+  /** Ends in a slash. */
+  readonly prefix: string
+  readonly dev: { readonly poll: number | null } | null
+  readonly baseUrl: URL | null
+  readonly static: { readonly prefix: string, readonly dir: string } | null
+  readonly collections: ReadonlyMap<string, CollectionOptions>
+  /** Milliseconds; null: never. */
+  readonly checkEvery: number | null
+  readonly filters: Readonly<Record<string, Filter>>
+  readonly frontMatter: { readonly parse: (text: string, file: string) => FrontMatter } | null
+  readonly markdown: MarkdownOptions
+  readonly images: NonNullable<SiteOptions['images']>
+  readonly css: NonNullable<SiteOptions['css']>
+  readonly redirects: Readonly<Record<string, string>>
+  readonly feed: Required<FeedOptions> | null
+  readonly clock: () => number
+}
+
+const KNOWN: Record<keyof SiteOptions, true> = {
+  root: true, source: true, prefix: true, dev: true, baseUrl: true, static: true, collections: true, check: true, filters: true, frontMatter: true, markdown: true, images: true, css: true, redirects: true, feed: true, clock: true
+}
+
+const FIELD_TYPES: readonly FieldType[] = ['text', 'date', 'boolean', 'number', 'list']
+/** Images beyond it are a mistake. */
+const WIDEST = 16_383
+
+export function readSiteOptions (options: SiteOptions): SiteSettings {
+  unknownKeys(options, KNOWN, '')
+  const source = readSource(options.source)
+  if (source !== null && options.root !== undefined) throw new InvalidOption('root', "left out when there is a 'source'", show(options.root))
+  const collections = readCollections(options.collections)
+  const baseUrl = options.baseUrl === undefined ? null : readBaseUrl(options.baseUrl)
+  return Object.freeze({
+    root: source === null ? readFolder(options.root ?? 'site', 'root') : null,
+    source,
+    prefix: readPrefix(options.prefix ?? '/', 'prefix'),
+    dev: readDev(options.dev),
+    baseUrl,
+    static: readStatic(options.static),
+    collections,
+    checkEvery: readCheck(options.check),
+    filters: readFilters(options.filters),
+    frontMatter: readFrontMatter(options.frontMatter),
+    markdown: readMarkdown(options.markdown),
+    images: readImages(options.images),
+    css: readCss(options.css),
+    redirects: readRedirects(options.redirects),
+    feed: readFeed(options.feed, collections, baseUrl),
+    clock: fn(options.clock, 'clock', 'a function that returns milliseconds') ?? Date.now
+  })
+}
+
+function readSource (value: unknown): Source | null {
+  if (value === undefined) return null
+  const methods = ['list', 'read', 'stamp', 'locate']
+  const given = (value ?? {}) as Record<string, unknown>
+  if (!methods.every(method => typeof given[method] === 'function')) throw new InvalidOption('source', 'an object with list(), read(), stamp() and locate(), such as memorySource({ … })', show(value))
+  return value as Source
+}
+
+function readFolder (value: unknown, name: string): string {
+  const isUrl = value instanceof URL || (typeof value === 'string' && value.startsWith('file:') && URL.canParse(value))
+  if (isUrl && new URL(value).protocol === 'file:') return path.resolve(fileURLToPath(value))
+  if (typeof value !== 'string' || value.length === 0 || value.includes('\0')) throw new InvalidOption(name, 'a path or a file URL', show(value))
+  return path.resolve(packageRoot(), value)
+}
+
+function readPrefix (value: unknown, name: string): string {
+  if (typeof value !== 'string' || !/^\/(?:[\w.~-]+\/)*(?:[\w.~-]+)?$/.test(value)) throw new InvalidOption(name, "a path such as '/docs/'", show(value))
+  return value.endsWith('/') ? value : `${value}/`
+}
+
+function readDev (value: unknown): SiteSettings['dev'] {
+  if (value === undefined || value === false) return null
+  if (value !== true && (typeof value !== 'object' || value === null)) throw new InvalidOption('dev', 'true, false or { poll }', show(value))
+  if (process.env['NODE_ENV'] === 'production') throw new DevInProduction()
+  const { poll } = group<{ poll?: unknown }>(value === true ? {} : value, 'dev', { poll: true })
+  return Object.freeze({ poll: poll === undefined ? null : whole(poll, 'dev.poll', 0, 10) })
+}
+
+function readStatic (value: SiteOptions['static']): SiteSettings['static'] {
+  if (value === false) return null
+  const { prefix = '/static/', dir = 'dist/static' } = group(value, 'static', { prefix: true, dir: true })
+  const below = readPrefix(prefix, 'static.prefix')
+  if (below === '/') throw new InvalidOption('static.prefix', "a path such as '/static/'", show(prefix))
+  return Object.freeze({ prefix: below, dir: readFolder(dir, 'static.dir') })
+}
+
+function readCollections (value: SiteOptions['collections']): ReadonlyMap<string, CollectionOptions> {
+  const collections = new Map<string, CollectionOptions>()
+  if (value === undefined) return collections
+  for (const [name, given] of entries(value, 'collections')) {
+    const at = `collections.${name}`
+    if (!/^[A-Za-z][\w-]*$/.test(name)) throw new InvalidOption(at, 'named by letters, digits, dashes and underscores', show(name))
+    const options = group(given, at, { dir: true, url: true, schema: true })
+    // A slash at its end is a matter of taste; one at its beginning would mean another folder.
+    if (typeof options.dir !== 'string' || !/^(?!\.{0,2}\/)(?!.*\/\.{0,2}\/)[^\\\0]+$/.test(`${options.dir.replace(/\/$/, '')}`)) throw new InvalidOption(`${at}.dir`, "a folder of the site such as 'content/blog'", show(options.dir))
+    if (typeof options.url !== 'function') throw new InvalidOption(`${at}.url`, 'a function of the item that returns its path', show(options.url))
+    for (const [field, type] of options.schema === undefined ? [] : entries(options.schema, `${at}.schema`)) {
+      if (!FIELD_TYPES.includes(type)) throw new InvalidOption(`${at}.schema.${field}`, FIELD_TYPES.map(one => `'${one}'`).join(' or '), show(type))
+    }
+    collections.set(name, Object.freeze({ ...options, dir: options.dir.replace(/\/$/, '') }))
+  }
+  return collections
+}
+
+function readCheck (value: SiteOptions['check']): number | null {
+  const { every } = group(value, 'check', { every: true })
+  const wanted = seconds(every, 'check.every', 60)
+  return wanted === 0 || wanted === Infinity ? null : wanted * 1000
+}
+
+function readFilters (value: SiteOptions['filters']): Readonly<Record<string, Filter>> {
+  if (value === undefined) return {}
+  for (const [name, filter] of entries(value, 'filters')) fn(filter, `filters.${name}`, 'a function of one value')
+  return Object.freeze({ ...value })
+}
+
+function readFrontMatter (value: SiteOptions['frontMatter']): SiteSettings['frontMatter'] {
+  if (value === undefined) return null
+  const { parse } = group(value, 'frontMatter', { parse: true })
+  if (typeof parse !== 'function') throw new InvalidOption('frontMatter.parse', 'a function of text and file that returns { data, bodyOffset }', show(parse))
+  return Object.freeze({ parse })
+}
+
+function readMarkdown (value: SiteOptions['markdown']): MarkdownOptions {
+  const options = group(value, 'markdown', { highlight: true })
+  if (options.highlight !== undefined && options.highlight !== false) fn(options.highlight, 'markdown.highlight', 'false or a function of code and language that returns HTML')
+  return Object.freeze({ ...options })
+}
+
+function readImages (value: SiteOptions['images']): SiteSettings['images'] {
+  const options = group(value, 'images', { widths: true, formats: true })
+  const { widths, formats } = options
+  if (widths !== undefined && (!Array.isArray(widths) || !widths.every(width => Number.isSafeInteger(width) && width > 0 && width <= WIDEST))) {
+    throw new InvalidOption('images.widths', 'an array of widths in pixels', show(widths))
+  }
+  if (formats !== undefined && (!Array.isArray(formats) || !formats.every(format => format === 'webp' || format === 'avif'))) {
+    throw new InvalidOption('images.formats', "an array of 'webp' and 'avif'", show(formats))
+  }
+  return Object.freeze({ ...options })
+}
+
+function readCss (value: SiteOptions['css']): SiteSettings['css'] {
+  const options = group(value, 'css', { transform: true })
+  fn(options.transform, 'css.transform', 'a function of source and path that returns CSS')
+  return Object.freeze({ ...options })
+}
+
+function readRedirects (value: SiteOptions['redirects']): Readonly<Record<string, string>> {
+  if (value === undefined) return {}
+  for (const [from, to] of entries(value, 'redirects')) {
+    if (!from.startsWith('/')) throw new InvalidOption(`redirects.${from}`, "named by a path, beginning with '/'", show(from))
+    if (typeof to !== 'string' || !/^(?:\/(?!\/)|https?:\/\/)/.test(to)) throw new InvalidOption(`redirects.${from}`, 'a path or an absolute URL', show(to))
+  }
+  return Object.freeze({ ...value })
+}
+
+function readFeed (value: SiteOptions['feed'], collections: ReadonlyMap<string, unknown>, baseUrl: URL | null): Required<FeedOptions> | null {
+  if (value === undefined) return null
+  const { collection, title, path: url = '/feed.xml' } = group(value, 'feed', { collection: true, title: true, path: true })
+  if (typeof collection !== 'string' || !collections.has(collection)) throw new CollectionUnknown(String(collection), namesOf(collections))
+  if (typeof title !== 'string' || title === '') throw new InvalidOption('feed.title', 'a text', show(title))
+  if (typeof url !== 'string' || !/^\/[\w./~-]+$/.test(url)) throw new InvalidOption('feed.path', "a path such as '/feed.xml'", show(url))
+  if (baseUrl === null) throw new InvalidOption('baseUrl', 'set for a feed, whose URLs are absolute', 'undefined')
+  return Object.freeze({ collection, title, path: url })
+}
+
+/** Names for an error message. */
+export function namesOf (collections: ReadonlyMap<string, unknown>): string {
+  return collections.size === 0 ? 'none' : [...collections.keys()].map(name => `'${name}'`).join(', ')
+}
+
+function entries<T> (value: Record<string, T>, name: string): [string, T][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidOption(name, 'an object', show(value))
+  return Object.entries(value)
+}
+
+function fn<T> (value: T | undefined, name: string, wanted: string): T | undefined {
+  if (value !== undefined && typeof value !== 'function') throw new InvalidOption(name, wanted, show(value))
+  return value
+}

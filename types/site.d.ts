@@ -1,0 +1,225 @@
+/**
+ * The public contract of fastify-isr/site, written by hand. `lib/site/` is
+ * checked against it, so the two can't drift apart.
+ *
+ * Durations are **seconds** unless a name or comment says otherwise.
+ */
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import type { OrderResult, RefreshResult } from './index.js'
+
+// ── register options ────────────────────────────────────────────────────────
+
+export interface SiteOptions {
+  /**
+   * The folder of the site: `pages/`, `partials/`, `content/`, `assets/`. A
+   * relative path is taken from the package root of the app.
+   * @default 'site'
+   */
+  root?: string | URL
+  /** Where the files come from, in place of `root`: `memorySource({ … })` in tests. */
+  source?: Source
+  /**
+   * What the URLs of file pages begin with.
+   * @default '/'
+   */
+  prefix?: string
+  /**
+   * Development: pages are rendered for each request, files are watched, the
+   * browser reloads, errors are shown in it. Refused when `NODE_ENV` is
+   * `production`. `poll` is for file systems that tell of no changes (milliseconds).
+   * @default false
+   */
+  dev?: boolean | { poll?: number }
+  /**
+   * Origin of the site, for the sitemap, robots.txt and feeds. Without it none
+   * of them is served.
+   * @default none
+   */
+  baseUrl?: string
+  /**
+   * Where built assets are and below which URL they are served; `false`: not by
+   * this plugin, and templates refer to none. `dir` is taken from the package root.
+   * @default { prefix: '/static/', dir: 'dist/static' }
+   */
+  static?: false | { prefix?: string, dir?: string }
+  /** Files that belong together: posts, docs. By name. */
+  collections?: Record<string, CollectionOptions>
+  /**
+   * `every`: seconds after which a page that is asked for has its files looked
+   * at, behind; `0`: never, orders alone make pages stale.
+   * @default { every: 60 }
+   */
+  check?: { every?: number }
+  /** Filters of `{{= value | name }}`, beside the built-in ones. */
+  filters?: Record<string, Filter>
+  /** Another reader of front matter, such as one for YAML. */
+  frontMatter?: { parse: (text: string, file: string) => FrontMatter }
+  /** Markdown pages and collections. */
+  markdown?: MarkdownOptions
+  /** What the build makes of images. */
+  images?: { widths?: number[], formats?: ('webp' | 'avif')[] }
+  /** What the build makes of style sheets: a hook for Sass and others, before esbuild. */
+  css?: { transform?: (source: string, path: string) => string | Promise<string> }
+  /** Old path → new one (301), beside `redirect_from:` in front matter. */
+  redirects?: Record<string, string>
+  /** An Atom feed of a collection. */
+  feed?: FeedOptions
+  /** Milliseconds since the epoch; injected by tests. @default Date.now */
+  clock?: () => number
+}
+
+/** The result is escaped like any value, unless it is a `SafeHtml`. */
+export type Filter = (value: unknown) => unknown
+
+export type FieldType = 'text' | 'date' | 'boolean' | 'number' | 'list'
+
+export interface CollectionOptions {
+  /** Folder of its files, relative to the site's root, such as `content/blog`. */
+  dir: string
+  /** The path of an item, such as `` post => `/blog/${post.slug}` ``. */
+  url: (item: CollectionItem) => string
+  /** What front matter must hold, by key. Keys not named stay as they are. */
+  schema?: Record<string, FieldType>
+}
+
+export interface CollectionItem {
+  readonly slug: string
+  [field: string]: unknown
+}
+
+export interface FrontMatter {
+  data: Record<string, unknown>
+  /** Where the text behind it begins, in characters. */
+  bodyOffset: number
+}
+
+export interface MarkdownOptions {
+  /** Class names are for CSS; inline styles would need `unsafe-inline`. @default highlight.js */
+  highlight?: false | ((code: string, language: string) => string)
+}
+
+export interface FeedOptions {
+  collection: string
+  title: string
+  /** @default '/feed.xml' */
+  path?: string
+}
+
+// ── files ───────────────────────────────────────────────────────────────────
+
+/** A folder of the site. Paths are relative, with `/`, and never leave it. */
+export interface Source {
+  /** All files below `folder` (`''`: all), sorted. */
+  list (folder: string): Promise<SourceFile[]>
+  /** Null: there is none. */
+  read (path: string): Promise<SourceText | null>
+  /** A cheap look: equal stamps need no read. Null: there is none. */
+  stamp (path: string): Promise<string | null>
+  /** Absolute path for messages; null when there is none. */
+  locate (path: string): string | null
+}
+
+export interface SourceFile { path: string, stamp: string }
+/** `hash`: SHA-256 of the bytes, in hexadecimal. */
+export interface SourceText { path: string, text: string, hash: string, stamp: string }
+
+// ── decorators ──────────────────────────────────────────────────────────────
+
+export interface Site {
+  /**
+   * Renders a template, such as `index.html` of `pages/`.
+   *
+   * @throws TemplateError, with file, line, column and frame
+   */
+  render (name: string, data?: Record<string, unknown>): RenderedTemplate
+  /** All file pages, by path. */
+  pages (): PageInfo[]
+  /** @throws FST_ISR_ERR_SITE_COLLECTION, if the options declare none of that name */
+  collection (name: string): Collection
+  /** `/static/css/app.css` → `/static/css/app.0123456789abcdef.css`. Throws if there is none. */
+  asset (path: string): string
+  /** The `<img>` or `<picture>` of an image, trusted markup. */
+  image (attributes: Record<string, string>): string
+  /**
+   * A file of the site has changed: looks at it, and orders exactly the pages
+   * that it is part of. Without a file: at all of them.
+   */
+  invalidate (file?: string): Promise<SiteChange>
+  /** Something changed, whoever noticed. Returns a function that stops it. */
+  on (event: 'change', listener: (change: SiteChange) => void): () => void
+  /** Figures for an admin page. */
+  readonly admin: SiteAdmin
+}
+
+export interface RenderedTemplate {
+  html: string
+  /** What it is made of, as cache tags. */
+  tags: string[]
+}
+
+export interface SiteChange {
+  /** Names of changed templates, contents and assets, such as `partials/header.html`. */
+  changed: string[]
+  removed: string[]
+  errors: Error[]
+}
+
+export interface PageInfo {
+  /** URL path, prefix included. */
+  path: string
+  /** File, relative to the site's root. */
+  file: string
+  title: string | null
+  noindex: boolean
+  data: Record<string, unknown>
+}
+
+export interface Collection {
+  /** Newest first, without drafts. */
+  all (): CollectionItem[]
+  /** Their paths. */
+  urls (): string[]
+  bySlug (slug: string): CollectionItem | null
+  tag (tag: string): CollectionItem[]
+  tags (): string[]
+  /** `number` from 1. */
+  page (number: number, size: number): { items: CollectionItem[], number: number, pages: number, total: number }
+}
+
+export interface SiteAdmin {
+  /** Milliseconds by known path; all others count as one. */
+  timings (): { startedAt: string, total: PathTimings, paths: Record<string, PathTimings> }
+  cache (): { hits: number, misses: number, revalidations: number, revalidationErrors: number }
+  /** Looks at all files and renders all file pages now. */
+  refresh (): Promise<RefreshResult>
+}
+
+/** `mean` of all answers, median and 95th percentile of the last 256. */
+export interface PathTimings { count: number, mean: number, median: number, p95: number }
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    site: Site
+  }
+  interface FastifyReply {
+    /** Renders a template of `pages/`, says what it depends on, and sends it as HTML. */
+    page (name: string, data?: Record<string, unknown>): FastifyReply
+  }
+}
+
+/** A folder on disk. */
+export function fileSource (root: string | URL): Source
+/** Files in memory, for tests. */
+export function memorySource (files: Record<string, string>): Source & { set (path: string, text: string): void, delete (path: string): void }
+
+/** Trusted markup, decided by code: sent as it is. */
+export class SafeHtml {
+  constructor (html: string)
+  toString (): string
+}
+
+export type { OrderResult, FastifyReply }
+
+declare const plugin: FastifyPluginAsync<SiteOptions>
+export { plugin, plugin as fastifyIsrSite, plugin as 'module.exports' }
+export default plugin
