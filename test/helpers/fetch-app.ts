@@ -40,13 +40,12 @@ export default async function fetchApp (app: FastifyInstance, { isr: options }: 
   }, { timeout: 60_000 })
   const endless = app.isr.cached('endless', async () => await new Promise<string>(() => {}), { timeout: 100 })
 
-  async function ask (how: string): Promise<unknown> {
-    const value = stock(how)
+  app.get<{ Params: { how: string } }>('/stock/:how/:page', { config: { prerender: { onDemand: true } } }, async request => await stock(request.params.how))
+  app.get<{ Params: { how: string } }>('/live/:how', async (request) => {
+    const value = stock(request.params.how)
     Atomics.add(shared(), Count.asked, 1)
     return await value
-  }
-  app.get<{ Params: { how: string } }>('/stock/:how/:page', { config: { prerender: { onDemand: true } } }, async request => await ask(request.params.how))
-  app.get<{ Params: { how: string } }>('/live/:how', async request => await ask(request.params.how))
+  })
   app.get('/exit', { config: { prerender: true } }, async () => {
     Atomics.add(shared(), Count.asked, 1)
     await gate('exit')
