@@ -8,6 +8,8 @@ const UNSTORABLE_FOR = 10_000
 /** Answers kept for those who come during a back-off, and their bytes together; of older failures only the error is. */
 const MOST_RESPONSES = 100
 const MOST_RESPONSE_BYTES = 4 * 1024 * 1024
+/** Of an error, one of another: those of somebody's own may go in a circle. */
+const MOST_CAUSES = 10
 
 export interface Failure<R> {
   /** In a row. */
@@ -85,7 +87,8 @@ export class Setbacks<R> {
   }
 
   #note (key: string, tags: readonly string[], forMs: number, noted: Noted<R>): void {
-    const { bytes } = noted
+    const { bytes, error } = noted
+    letGo(error)
     this.#failed.set(key, { until: this.#clock() + forMs, tags, value: noted })
     this.#answered.push(noted)
     this.#bytes += bytes
@@ -120,4 +123,12 @@ export class Setbacks<R> {
     this.#unstorable.clear()
     this.#elsewhere.clear()
   }
+}
+
+/**
+ * Until somebody reads its stack, an error holds the functions that were
+ * called, and with them all that the render was made with.
+ */
+function letGo (error: unknown): void {
+  for (let one = error, depth = 0; one instanceof Error && depth < MOST_CAUSES; one = one.cause, depth++) String(one.stack)
 }

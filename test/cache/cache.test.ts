@@ -1,4 +1,6 @@
 import t from 'tap'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { decode, encode } from '../../lib/cache/codec.js'
 import { failure, makeEngine, makeGate, settle, show, storable, TestPage, unstorable } from '../helpers/engine.js'
 
@@ -18,6 +20,23 @@ t.test('a thousand visitors of a cold page wait for one render and all get it', 
   t.equal(collapsed.length, MANY - 1, 'all but the one who caused it have joined')
   t.equal(show(await cache.get(page)), 'fresh: hello')
   t.equal(page.renders, 1)
+})
+
+t.test('what is remembered of a failure holds nothing of the render', async (t) => {
+  const { cache } = makeEngine()
+  const signals: WeakRef<AbortSignal>[] = []
+  // Not asynchronous: the code of the engine is part of the stack.
+  const page = new TestPage('/', (attempt) => {
+    signals.push(new WeakRef(attempt.signal))
+    throw new Error('down', { cause: new Error('cable') })
+  })
+  t.equal(show(await cache.get(page)), 'failed: down')
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await settle()
+  collect()
+  t.same(signals.map(signal => signal.deref()), [undefined])
+  t.match(cache.whyNot('/'), /down/, 'which is remembered')
 })
 
 t.test('a thousand visitors of a stale page get the old one at once; one render runs behind', async (t) => {
