@@ -526,6 +526,11 @@ export interface EntriesPage {
 export interface Stats {
   /** Answers by outcome. */
   requests: { hit: number, stale: number, miss: number, staleIfError: number, bypass: number, unstorable: number, failed: number }
+  /**
+   * Renders of pages and fetches of data since the start, by outcome; `running` and `queued` at the moment. What never
+   * began is none of them: the queue had no room for it, or no slot until `render.timeout`. Visitors who waited for
+   * that are among the `requests`, as `failed` or `staleIfError`.
+   */
   renders: { started: number, stored: number, renewed: number, unstorable: number, failed: number, running: number, queued: number }
   memory: { entries: number, bytes: number, maxBytes: number, evictions: number }
   disk: { entries: number, bytes: number, maxBytes: number, errors: number } | null

@@ -54,6 +54,7 @@ interface Render<View> {
  * one is rendered once. Knows tiers, freshness and marks; knows no HTTP.
  */
 export class Cache<View, R> implements Listener {
+  /** What never began, for want of room or of a slot in time, is none of these: they sum up to what was started. */
   readonly counts = { started: 0, stored: 0, renewed: 0, unstorable: 0, failed: 0 }
   readonly #options: CacheOptions<View>
   readonly #tiers: Tiers<View>
@@ -166,6 +167,8 @@ export class Cache<View, R> implements Listener {
   /** Renders an old entry again, behind. At most one at a time per key, none during back-off. */
   regenerate (source: Source<R>, old: Held<View>): void {
     if (this.#clearances.isClosing || this.#joinable(source) !== undefined) return
+    // It would be refused, at the cost of a render that fails: the next visitor asks again.
+    if (source.limits === undefined && !this.#options.queue.hasRoom) return
     if (this.#setbacks.failure(source.key) !== null || this.#setbacks.unstorable(source.key) !== null || this.#setbacks.isElsewhere(source.key)) return
     this.#flights.startBehind(source.key, { isForced: false, priority: 'background', isReconciled: false }, flight => this.#fly(flight, source, reasonFor(old)))
   }
@@ -299,7 +302,17 @@ export class Cache<View, R> implements Listener {
     const times = { queued: performance.now(), started: performance.now() }
     const buildId = alone?.buildId ?? this.buildId
     const old = alone === null ? this.memory.peek(source.key) ?? await this.#tiers.find(source.key) : null
-    const render: Render<View> = { reason, buildId, old, failures: 0, end: NOTHING, report: (outcome, more) => { this.#report(source, render, times, outcome, more) } }
+    const render: Render<View> = {
+      reason,
+      buildId,
+      old,
+      failures: 0,
+      end: NOTHING,
+      report: (outcome, more) => {
+        if (flight.start !== null) this.counts[outcome]++
+        this.#report(source, render, times, outcome, more)
+      }
+    }
     let clearance: Clearance | null = null
     try {
       const cleared = await this.#clearances.wait(flight, source, { old, isInside: this.#flights.isInside, signal: controller.signal })
@@ -387,7 +400,6 @@ export class Cache<View, R> implements Listener {
   }
 
   #report (source: Source<R>, { reason, old }: Render<View>, times: { queued: number, started: number }, outcome: RenderReport['outcome'], more: { detail?: string, error?: Error } = {}): void {
-    this.counts[outcome]++
     source.onSettled?.({
       reason,
       outcome,

@@ -46,6 +46,16 @@ export class RenderQueue {
     this.#maxQueue = maxQueue
   }
 
+  /** A background render may wait here. */
+  get hasRoom (): boolean {
+    return this.queued < this.#most
+  }
+
+  /** What may wait: as many as there are slots, at least, for these are not filled at once. */
+  get #most (): number {
+    return Math.max(this.#maxQueue, this.#concurrency - this.#running)
+  }
+
   get running (): number {
     return this.#running
   }
@@ -64,7 +74,7 @@ export class RenderQueue {
     // Such a signal tells nobody any more.
     if (signal.aborted) return Promise.reject(signal.reason as Error)
     if (this.#running < this.#concurrency && this.#isNext(priority)) return Promise.resolve(this.#take(priority))
-    if (this.queued >= Math.max(this.#maxQueue, this.#concurrency - this.#running) && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
+    if (!this.hasRoom && !this.#makeRoom(priority)) return Promise.reject(new RenderQueueFull(key))
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         key,

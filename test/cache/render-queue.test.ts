@@ -112,9 +112,12 @@ t.test('an old page is served on when the queue is full', async (t) => {
   await settle()
   t.equal(show(await cache.get(page)), 'stale: / #1')
   await settle()
-  t.match(page.reports.at(-1), { outcome: 'failed', error: queueFull, failures: 0 })
+  t.match(page.reports.map(({ outcome }) => outcome), ['stored'], 'what nobody waits for is not even tried')
+  t.match(cache.counts, { started: 2, failed: 0 })
   clock.forward(60)
   t.match(await cache.get(page), { how: 'stale-if-error', error: queueFull })
+  t.match(page.reports.at(-1), { outcome: 'failed', error: queueFull, failures: 0 })
+  t.match(cache.counts, { started: 2, failed: 0 }, 'what never began has not failed')
   gates.forEach(gate => { gate.open() })
   await answer
   t.equal(show(await cache.get(page)), 'rendered: / #2')
