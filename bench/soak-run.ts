@@ -11,7 +11,7 @@ import type { Listening } from './server.js'
 import { Random } from './simulation/random.js'
 import { SETTINGS, type SoakSettings } from './soak-app.js'
 import { abort, SoakClient, type Answered } from './soak-client.js'
-import type { Closed, Counts, SoakQuestion, SoakSample } from './soak-server.js'
+import type { Closed, Counts, SoakMemory, SoakQuestion, SoakSample } from './soak-server.js'
 import { Traffic, type Visit } from './soak-traffic.js'
 
 export interface SoakOptions {
@@ -21,7 +21,11 @@ export interface SoakOptions {
   ttl: number
   /** Of them without the first, before anything. */
   samples: number
+  /** Readings of memory alone, between two samples. */
+  between: number
   connections: number
+  /** Targets of orders before anything else: an instance that has been told as many as it remembers has no more of them later. */
+  ordered: number
   /** Of the memory tier (bytes). */
   memory: number
   /** Of what is written to disk (bytes). */
@@ -35,6 +39,8 @@ export interface SoakOptions {
 
 export interface Soaked {
   samples: Array<SoakSample & { requests: number, seconds: number }>
+  /** Those of the samples, and those between them. */
+  memory: Array<SoakMemory & { requests: number }>
   /** Answers by status. */
   statuses: Counts
   /** Requests that got none, though nobody broke them off. */
@@ -60,8 +66,8 @@ export async function soak (options: SoakOptions): Promise<Soaked> {
 }
 
 async function serve (options: SoakOptions, dir: string, redis: RedisServer | null): Promise<Soaked> {
-  const { keys, ttl, memory, disk, workers, express } = options
-  const settings: SoakSettings = { keys, ttl, memory, disk, workers, express, dir, redisPort: redis?.port ?? null }
+  const { keys, ttl, disk, workers, express } = options
+  const settings: SoakSettings = { keys, ttl, memory: options.memory, disk, workers, express, dir, redisPort: redis?.port ?? null }
   const child = fork(fileURLToPath(new URL('./soak-server.js', import.meta.url)), {
     execArgv: ['--expose-gc'],
     env: { ...process.env, NODE_ENV: 'production', [SETTINGS]: JSON.stringify(settings) }
@@ -77,11 +83,19 @@ async function serve (options: SoakOptions, dir: string, redis: RedisServer | nu
     const visitors = new Visitors(port, options)
     const startedAt = performance.now()
     const samples: Soaked['samples'] = []
+    const memory: Soaked['memory'] = []
     const { connections } = options
-    for (let nth = 0; nth <= options.samples; nth++) {
-      const requests = Math.round(options.requests * nth / options.samples)
+    await visitors.order(options.ordered)
+    const parts = options.between + 1
+    for (let part = 0; part <= options.samples * parts; part++) {
+      const requests = Math.round(options.requests * part / options.samples / parts)
       await visitors.visit(requests)
+      if (part % parts !== 0) {
+        memory.push({ requests, ...await ask<SoakMemory>({ type: 'memory', connections }) })
+        continue
+      }
       const sample = await ask<SoakSample>({ type: 'sample', connections })
+      memory.push({ requests, ...sample.memory })
       samples.push({ ...sample, requests, seconds: (performance.now() - startedAt) / 1000 })
       options.onSample?.(requests, sample)
     }
@@ -92,7 +106,7 @@ async function serve (options: SoakOptions, dir: string, redis: RedisServer | nu
     const [code] = await exited
     clearTimeout(bound)
     const exit = child.signalCode === null ? { code, milliseconds: performance.now() - closedAt } : null
-    return { samples, statuses: visitors.statuses, lost: visitors.lost, closed, exit }
+    return { samples, memory, statuses: visitors.statuses, lost: visitors.lost, closed, exit }
   } finally {
     child.kill('SIGKILL')
   }
@@ -123,6 +137,12 @@ class Visitors {
         await this.#ask(client, this.#traffic.next())
       }
     }))
+  }
+
+  async order (targets: number): Promise<void> {
+    const client = new SoakClient(this.#port)
+    for (const visit of this.#traffic.orders(targets)) this.#count(await client.ask(visit))
+    await client.close()
   }
 
   async leave (): Promise<void> {

@@ -1,8 +1,8 @@
 // The server process of bench/soak.ts: looks into itself when the parent asks, and at the end closes
 // the app and expects that nothing keeps it alive.
 import type { EventEmitter } from 'node:events'
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket, type AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { Stream } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { queryObjects } from 'node:v8'
 import fastify, { type FastifyInstance } from 'fastify'
@@ -13,9 +13,16 @@ import soakApp, { SETTINGS, type SoakSettings } from './soak-app.js'
 
 export type Counts = Record<string, number>
 
+/** Bytes, at rest and after a garbage collection. */
+export interface SoakMemory {
+  rss: number
+  heapUsed: number
+  external: number
+  arrayBuffers: number
+}
+
 export interface SoakSample {
-  /** Bytes, after a garbage collection. */
-  memory: { rss: number, heapUsed: number, external: number, arrayBuffers: number }
+  memory: SoakMemory
   /** What keeps the event loop alive, by type. */
   handles: Counts
   /** Objects on the heap, by class; timers that keep nothing alive as well. */
@@ -34,7 +41,7 @@ export interface Closed {
   handles: string[]
 }
 
-export type SoakQuestion = { type: 'sample', connections: number } | { type: 'close' }
+export type SoakQuestion = { type: 'sample' | 'memory', connections: number } | { type: 'close' }
 
 const settings = JSON.parse(process.env[SETTINGS] ?? '{}') as SoakSettings
 /** Milliseconds that it may take until nothing is under way. */
@@ -43,9 +50,8 @@ const CLASSES: Record<string, { readonly prototype: unknown }> = {
   // Its class has no public name.
   Timeout: setTimeout(() => {}, 0).constructor,
   AbortSignal,
-  Socket,
-  IncomingMessage,
-  ServerResponse
+  // Sockets, requests, answers, files: one question for all, for each takes several garbage collections.
+  Stream
 }
 
 const clients = new Set<Redis>()
@@ -101,14 +107,19 @@ async function collect (): Promise<void> {
   }
 }
 
-async function sample (app: FastifyInstance, connections: number): Promise<SoakSample> {
+async function memoryOf (app: FastifyInstance, connections: number): Promise<SoakMemory> {
   await settle(app, connections)
   await collect()
   const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage()
+  return { rss, heapUsed, external, arrayBuffers }
+}
+
+async function sample (app: FastifyInstance, connections: number): Promise<SoakSample> {
+  const used = await memoryOf(app, connections)
   const { requests, renders, memory, disk, redis, expressLane } = app.isr.stats()
   const { running, queued, ...rendered } = renders
   return {
-    memory: { rss, heapUsed, external, arrayBuffers },
+    memory: used,
     handles: tally(process.getActiveResourcesInfo()),
     objects: Object.fromEntries(Object.entries(CLASSES).map(([name, type]) => [name, queryObjects(type as Parameters<typeof queryObjects>[0], { format: 'count' })])),
     listeners: {
@@ -155,6 +166,7 @@ await app.listen({ host: '127.0.0.1', port: 0 })
 const onGone = (): void => { process.exit(1) }
 process.on('disconnect', onGone)
 process.on('message', async (question: SoakQuestion) => {
+  if (question.type === 'memory') return process.send?.(await memoryOf(inner, question.connections))
   if (question.type === 'sample') return process.send?.(await sample(inner, question.connections))
   const startedAt = performance.now()
   await app.close()

@@ -13,6 +13,8 @@ export interface Visit extends Asked {
 const ORDER = 200
 const ONCE = 100
 const ABORTED = 250
+/** Targets of one request. */
+const AT_ONCE = 100
 
 export class Traffic {
   readonly #random: Random
@@ -75,6 +77,19 @@ export class Traffic {
     ][random.below(6)]
     // All at once, but seldom.
     const body = random.below(2000) === 0 ? { revalidate: [{ all: true }] } : { [random.below(2) === 0 ? 'purge' : 'revalidate']: [target] }
-    return { manner: 'kept', method: 'POST', path: ORDERS, headers: `authorization: Bearer ${SECRET}\r\ncontent-type: application/json\r\n`, body: JSON.stringify(body) }
+    return post(body)
   }
+
+  /** For nobody's tags, both kinds of each. */
+  * orders (targets: number): Iterable<Visit> {
+    for (let first = 0; first < targets; first += AT_ONCE) {
+      const tags = Array.from({ length: Math.min(AT_ONCE, targets - first) }, (_, nth) => ({ tag: `of-nobody-before-${first + nth}` }))
+      yield post({ purge: tags })
+      yield post({ revalidate: tags })
+    }
+  }
+}
+
+function post (body: object): Visit {
+  return { manner: 'kept', method: 'POST', path: ORDERS, headers: `authorization: Bearer ${SECRET}\r\ncontent-type: application/json\r\n`, body: JSON.stringify(body) }
 }

@@ -10,7 +10,9 @@ const { values: options } = parseArgs({
     keys: { type: 'string', default: '10000' },
     /** How long pages and data are fresh. */
     seconds: { type: 'string', default: '60' },
-    samples: { type: 'string', default: '10' },
+    samples: { type: 'string', default: '50' },
+    /** Readings of memory between two samples. */
+    between: { type: 'string', default: '3' },
     connections: { type: 'string', default: '32' },
     /** Of the memory tier, and of the disk (MB). */
     memory: { type: 'string', default: '32' },
@@ -23,10 +25,12 @@ const { values: options } = parseArgs({
   }
 })
 
+/** Of the table; all samples are in the JSON. */
+const MOST_ROWS = 20
 /** Part of the requests until memory and disk are full. */
 const WARM = 0.3
 
-function whole (name: 'requests' | 'keys' | 'seconds' | 'samples' | 'connections' | 'memory' | 'disk' | 'workers' | 'seed', least = 1): number {
+function whole (name: 'requests' | 'keys' | 'seconds' | 'samples' | 'between' | 'connections' | 'memory' | 'disk' | 'workers' | 'seed', least = 1): number {
   const number = Number(options[name])
   if (Number.isSafeInteger(number) && number >= least) return number
   console.error(`--${name} must be a whole number of at least ${least}, got ${options[name]}`)
@@ -40,13 +44,16 @@ const sum = (counts: Record<string, number>): number => Object.values(counts).re
 function table ({ samples }: Soaked): string {
   return align([
     ['requests', 'seconds', 'RSS MB', 'heap', 'external', 'buffers', 'pages', 'memory tier MB', 'disk MB', 'handles', 'timers', 'sockets', 'listeners', 'renders', 'evictions'],
-    ...samples.map(({ requests, seconds, memory, tables, handles, objects, listeners, events }) => [
+    ...samples.filter((_sample, nth) => nth % Math.ceil(samples.length / MOST_ROWS) === 0 || nth === samples.length - 1).map(({ requests, seconds, memory, tables, handles, objects, listeners, events }) => [
       count(requests), seconds.toFixed(0), MB(memory.rss), MB(memory.heapUsed), MB(memory.external), MB(memory.arrayBuffers),
       count(tables['pages and data in memory']), MB(tables['bytes in memory'] ?? 0), MB(tables['bytes on disk'] ?? 0), count(sum(handles)),
-      count(objects['Timeout']), count(objects['Socket']), count(sum(listeners)), count(events['renders started']), count(events['evictions'])
+      count(objects['Timeout']), count(tables['sockets']), count(sum(listeners)), count(events['renders started']), count(events['evictions'])
     ])
   ])
 }
+
+/** As many as an instance remembers. */
+const ORDERED = 10_000
 
 const requests = whole('requests')
 const soaked = await soak({
@@ -54,14 +61,16 @@ const soaked = await soak({
   keys: whole('keys'),
   ttl: whole('seconds'),
   samples: whole('samples', 4),
+  between: whole('between', 0),
   connections: whole('connections'),
+  ordered: ORDERED,
   memory: whole('memory') * 1e6,
   disk: whole('disk') * 1e6,
   workers: whole('workers', 0),
   express: options.express,
   redis: options.redis,
   seed: whole('seed', 0),
-  onSample (done) { console.error(`${done.toLocaleString('en')} requests`) }
+  onSample (done, { memory: { rss, heapUsed, arrayBuffers } }) { console.error(`${count(done)} requests: ${MB(rss)} MB resident, ${MB(heapUsed)} heap, ${MB(arrayBuffers)} buffers`) }
 })
 const verdicts = judgeSoak(soaked, requests * WARM)
 if (options.json) console.log(JSON.stringify({ machine: describeMachine(), options, ...soaked, verdicts }))
