@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { isDeepStrictEqual } from 'node:util'
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -171,6 +172,8 @@ async function renderAll (run: Run): Promise<void> {
   const queue = new RenderQueue(slots, Infinity, run.context.gate)
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
+  // Each page that is in the making listens.
+  setMaxListeners(0, stop)
   const work = async (): Promise<void> => {
     for (let planned = await orAbort(plan.next(), stop); planned !== null && !hasToStop(run); planned = await orAbort(plan.next(), stop)) {
       try {
