@@ -38,6 +38,18 @@ t.test('a build in workers is equal to one without', async (t) => {
   t.match(JSON.parse(body ?? ''), { where: 'worker', render: { reason: 'build' }, warm: true })
 })
 
+t.test('a build with many pages in the making warns of nothing', async (t) => {
+  const warnings: Error[] = []
+  const note = (warning: Error): void => { warnings.push(warning) }
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const { app } = await startWorkers(t, { render: { workers: 0 } })
+  await app.isr.prerender({ dir: t.testdir(), routes: ['/page/:id'], workers: 3, concurrency: 16 })
+  // They are emitted in a later turn.
+  await new Promise(setImmediate)
+  t.same(warnings, [])
+})
+
 t.test('a page that ends its worker is a failed page of the build', async (t) => {
   const { app } = await startWorkers(t, { render: { workers: 0 } })
   const report = await app.isr.prerender({ dir: t.testdir(), routes: ['/page/:id', '/exit'], brotli: 1, workers: 2 })
