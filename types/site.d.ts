@@ -80,11 +80,32 @@ export interface CollectionOptions {
   url: (item: CollectionItem) => string
   /** What front matter must hold, by key. Keys not named stay as they are. */
   schema?: Record<string, FieldType>
+  /** @default newest first by `date`, then by slug */
+  sort?: (a: CollectionItem, b: CollectionItem) => number
+  /** `false`: the item is not part of the collection. */
+  filter?: (item: CollectionItem) => boolean
+  /** Show items before their `date`. @default false */
+  future?: boolean
 }
 
+/** Front matter, and what every item has. */
 export interface CollectionItem {
+  /** Path within the collection's folder, without its ending; `slug:` in front matter wins. */
   readonly slug: string
-  [field: string]: unknown
+  /** What `url` of the collection makes of it. */
+  readonly url: string
+  /** File, relative to the site's root. */
+  readonly file: string
+  /** The body as trusted markup, made when it is first read. */
+  readonly html: unknown
+  /** Headings, of an item in Markdown. */
+  readonly toc: readonly { id: string, text: string, level: number }[]
+  readonly tags: readonly string[]
+  readonly title?: string
+  readonly date?: Date
+  readonly updated?: Date
+  readonly draft?: boolean
+  readonly [field: string]: unknown
 }
 
 export interface FrontMatter {
@@ -96,6 +117,11 @@ export interface FrontMatter {
 export interface MarkdownOptions {
   /** Class names are for CSS; inline styles would need `unsafe-inline`. @default highlight.js */
   highlight?: false | ((code: string, language: string) => string)
+  /**
+   * What highlight.js is loaded with, by its names; code in other languages is shown as it stands.
+   * @default bash, css, diff, dockerfile, http, javascript, json, markdown, plaintext, sql, typescript, xml, yaml
+   */
+  languages?: string[]
 }
 
 export interface FeedOptions {
@@ -175,15 +201,17 @@ export interface PageInfo {
 }
 
 export interface Collection {
-  /** Newest first, without drafts. */
-  all (): CollectionItem[]
+  /** In order, without drafts and what is yet to come. */
+  all (): readonly CollectionItem[]
   /** Their paths. */
-  urls (): string[]
+  urls (): readonly string[]
   bySlug (slug: string): CollectionItem | null
-  tag (tag: string): CollectionItem[]
+  tag (tag: string): readonly CollectionItem[]
   tags (): string[]
-  /** `number` from 1. */
-  page (number: number, size: number): { items: CollectionItem[], number: number, pages: number, total: number }
+  /** `number` from 1; beyond the last page there are no items. */
+  page (number: number, size: number): { items: readonly CollectionItem[], number: number, pages: number, total: number }
+  /** Its neighbours in the collection's order. */
+  around (slug: string): { previous: CollectionItem | null, next: CollectionItem | null }
 }
 
 export interface SiteAdmin {

@@ -13,8 +13,20 @@ export const DevInPage = createError<[string]>(
   'FST_ISR_ERR_SITE_DEV_IN_PAGE', "the page %s refers to '/__dev/', which no visitor can load: remove the reference; the script of the live reload comes with the partial 'generated_livereload_script.html' alone", 500)
 export const DevInProduction = createError(
   'FST_ISR_ERR_SITE_DEV', "option 'dev' must not be on in production (NODE_ENV=production): say dev: process.env.NODE_ENV !== 'production'")
+export const FeedInvalid = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_FEED', "'%s' of a feed, a sitemap or robots.txt %s", 500, TypeError)
+export const FileOutside = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_OUTSIDE', "the file '%s' is a link that leads out of the site, to '%s': put a copy in its place; links may only lead to files of the site")
+export const FileUnreadable = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_FILE', "the file '%s' of the site can't be read: %s")
 export const FolderMissing = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or set the option 'root'")
+export const FrontMatterInvalid = createError<[string, number, string]>(
+  'FST_ISR_ERR_SITE_FRONT_MATTER', '%s:%d: front matter: %s')
+export const LanguageUnknown = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_LANGUAGE', "option 'markdown.languages': highlight.js can't load the language '%s': %s", 500, TypeError)
+export const PageInvalid = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_PAGE', '%s: %s')
 export const PeerMissing = createError<[string, string, string, Cause?]>(
   'FST_ISR_ERR_SITE_PEER', "the package '%s' is needed for %s and not installed: npm install %s")
 export const SiteAlreadyRegistered = createError(

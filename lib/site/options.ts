@@ -104,13 +104,16 @@ function readCollections (value: SiteOptions['collections']): ReadonlyMap<string
   for (const [name, given] of entries(value, 'collections')) {
     const at = `collections.${name}`
     if (!/^[A-Za-z][\w-]*$/.test(name)) throw new InvalidOption(at, 'named by letters, digits, dashes and underscores', show(name))
-    const options = group(given, at, { dir: true, url: true, schema: true })
+    const options = group(given, at, { dir: true, url: true, schema: true, sort: true, filter: true, future: true })
     // A slash at its end is a matter of taste; one at its beginning would mean another folder.
     if (typeof options.dir !== 'string' || !/^(?!\.{0,2}\/)(?!.*\/\.{0,2}\/)[^\\\0]+$/.test(`${options.dir.replace(/\/$/, '')}`)) throw new InvalidOption(`${at}.dir`, "a folder of the site such as 'content/blog'", show(options.dir))
     if (typeof options.url !== 'function') throw new InvalidOption(`${at}.url`, 'a function of the item that returns its path', show(options.url))
     for (const [field, type] of options.schema === undefined ? [] : entries(options.schema, `${at}.schema`)) {
       if (!FIELD_TYPES.includes(type)) throw new InvalidOption(`${at}.schema.${field}`, FIELD_TYPES.map(one => `'${one}'`).join(' or '), show(type))
     }
+    fn(options.sort, `${at}.sort`, 'a function that compares two items')
+    fn(options.filter, `${at}.filter`, 'a function of the item')
+    if (options.future !== undefined && typeof options.future !== 'boolean') throw new InvalidOption(`${at}.future`, 'true or false', show(options.future))
     collections.set(name, Object.freeze({ ...options, dir: options.dir.replace(/\/$/, '') }))
   }
   return collections
@@ -136,8 +139,12 @@ function readFrontMatter (value: SiteOptions['frontMatter']): SiteSettings['fron
 }
 
 function readMarkdown (value: SiteOptions['markdown']): MarkdownOptions {
-  const options = group(value, 'markdown', { highlight: true })
+  const options = group(value, 'markdown', { highlight: true, languages: true })
   if (options.highlight !== undefined && options.highlight !== false) fn(options.highlight, 'markdown.highlight', 'false or a function of code and language that returns HTML')
+  const { languages } = options
+  if (languages !== undefined && (!Array.isArray(languages) || !languages.every(language => typeof language === 'string'))) {
+    throw new InvalidOption('markdown.languages', "an array of names such as 'typescript'", show(languages))
+  }
   return Object.freeze({ ...options })
 }
 
