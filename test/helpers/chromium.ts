@@ -1,4 +1,4 @@
-import { chromium, type BrowserContextOptions, type Page } from 'playwright-core'
+import { chromium, type BrowserContextOptions, type LaunchOptions, type Page } from 'playwright-core'
 
 /** What is needed of a test: tap's `t` fits. */
 interface Test {
@@ -15,8 +15,9 @@ interface OpenPage {
 }
 
 /** Opens an empty page in a real browser, which is closed when the test ends. */
-export async function openPage (t: Test, options?: BrowserContextOptions): Promise<OpenPage> {
+export async function openPage (t: Test, options?: BrowserContextOptions, launch?: LaunchOptions): Promise<OpenPage> {
   const browser = await chromium.launch({
+    ...launch,
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox', // containers run as root, where the sandbox refuses to start
