@@ -19,6 +19,8 @@ export const FileOutside = createError<[string, string]>(
   'FST_ISR_ERR_SITE_OUTSIDE', "the file '%s' is a link that leads out of the site, to '%s': put a copy in its place; links may only lead to files of the site")
 export const FileUnreadable = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_FILE', "the file '%s' of the site can't be read: %s")
+export const FilterInvalid = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_FILTER', "option 'filters': '%s' %s", 500, TypeError)
 export const FolderMissing = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or set the option 'root'")
 export const FrontMatterInvalid = createError<[string, number, string]>(

@@ -1,0 +1,24 @@
+import fc from 'fast-check'
+import { test } from 'tap'
+import { findEscape, findScriptEscape } from './escaping-property.js'
+import { type Templates, scripts, templates } from './escaping-templates.js'
+
+// Always the same templates; `npm run fuzz` tries others.
+const SEED = 20_260_225
+
+for (const [title, arbitrary, find, runs] of [
+  ['no value changes what a browser reads, in whatever template', templates, findEscape, 700],
+  ['no value is run by a script, whatever stands around it', scripts, findScriptEscape, 700]
+] as const) {
+  test(title, async t => {
+    let accepted = 0
+    const details = fc.check(fc.property(arbitrary as fc.Arbitrary<Templates>, template => {
+      const finding = find(template)
+      if (finding !== 'refused') accepted++
+      if (finding !== null && finding !== 'refused') throw new Error(JSON.stringify(finding))
+    }), { seed: SEED, numRuns: runs })
+    t.equal(details.failed, false, `${JSON.stringify(details.counterexample)}: ${details.errorInstance instanceof Error ? details.errorInstance.message : ''}`)
+    // A tracker that refuses everything would be safe, too.
+    t.ok(accepted > runs / 10, `${accepted} of ${runs} templates were accepted`)
+  })
+}
