@@ -1,5 +1,5 @@
 import type { Candidate } from '../candidate.js'
-import { createSite, visited } from '../site.js'
+import { createSite, visited } from '../known-site.js'
 
 const knownPages: Candidate = {
   title: 'memory hit',
