@@ -5,6 +5,20 @@ type Cause = { cause?: unknown }
 
 // One class per thing that can be put right, in alphabetical order. Messages
 // name the option, file or page, and the fix.
+export const AssetBroken = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_ASSET_BROKEN', "asset '%s': %s")
+export const AssetClash = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_ASSET_CLASH', "the assets '%s' and '%s' would have one name, at least where file systems ignore case: rename one")
+export const AssetUnknown = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_ASSET_UNKNOWN', "there is no asset '%s'%s")
+export const AssetsMissing = createError<[string]>(
+  'FST_ISR_ERR_SITE_ASSETS_MISSING', "no assets have been built in '%s': run the build of the site first, or set the option 'static.dir'")
+export const AssetsUnreadable = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_ASSETS_UNREADABLE', "the manifest '%s' can't be used: %s; build the assets again")
+export const AssetsUnwritable = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_ASSETS_UNWRITABLE', "the assets could not be written to '%s': %s; the last build stays in force")
+export const BundleFailed = createError<[string, string, Cause?]>(
+  'FST_ISR_ERR_SITE_BUNDLE', '%s: %s')
 export const CollectionUnknown = createError<[string, string]>(
   'FST_ISR_ERR_SITE_COLLECTION', "there is no collection '%s'; the option 'collections' declares %s", 500, TypeError)
 export const CoreMissing = createError(
@@ -25,8 +39,14 @@ export const FolderMissing = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or set the option 'root'")
 export const FrontMatterInvalid = createError<[string, number, string]>(
   'FST_ISR_ERR_SITE_FRONT_MATTER', '%s:%d: front matter: %s')
+export const ImageAttributesMissing = createError<[string, string]>(
+  'FST_ISR_ERR_SITE_IMAGE_ATTRIBUTES', "the image '%s' has no '%s': both src and alt are needed, alt=\"\" for decoration")
+export const ImageSizeUnknown = createError<[string]>(
+  'FST_ISR_ERR_SITE_IMAGE_SIZE', "the size of the image '%s' can't be read: the file is broken, or an SVG without width, height and viewBox")
 export const LanguageUnknown = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_LANGUAGE', "option 'markdown.languages': highlight.js can't load the language '%s': %s", 500, TypeError)
+export const NotAnImage = createError<[string]>(
+  'FST_ISR_ERR_SITE_IMAGE_SRC', "'%s' is no image of this site: src must be the path of an asset that ends in png, jpg, jpeg, gif, webp, avif or svg")
 export const PageInvalid = createError<[string, string]>(
   'FST_ISR_ERR_SITE_PAGE', '%s: %s')
 export const PeerMissing = createError<[string, string, string, Cause?]>(
