@@ -9,6 +9,12 @@ const AFTER = 1
 /** Of a line, in a frame: some have all of a page in one. */
 const WIDTH = 120
 
+/** The file that a template was made from, Markdown for example, and where in it a place of the template is. */
+export interface Origin {
+  text: string
+  offsetOf: (offset: number) => number
+}
+
 /** The text of one template file, which knows where in it something stands. */
 export class SourceText {
   readonly name: string
@@ -16,7 +22,11 @@ export class SourceText {
   /** Where the template begins: front matter and a byte order mark are no part of it. */
   readonly start: number
 
-  constructor (name: string, text: string, bodyOffset: number) {
+  /** What messages are to show in place of the text. */
+  readonly origin: Origin | null
+
+  constructor (name: string, text: string, bodyOffset: number, origin: Origin | null = null) {
+    this.origin = origin
     this.name = name
     this.text = text
     this.start = bodyOffset > 0 ? bodyOffset : text.startsWith('\uFEFF') ? 1 : 0
@@ -27,8 +37,10 @@ export class SourceText {
   }
 
   /** Lines and columns count from 1, the columns in UTF-16 units. */
-  locate ({ start, end }: Span): Place {
-    const lines = this.text.split('\n')
+  locate (span: Span): Place {
+    const { text, offsetOf } = this.origin ?? { text: this.text, offsetOf: (offset: number) => offset }
+    const start = offsetOf(span.start)
+    const lines = text.split('\n')
     let index = 0
     let lineStart = 0
     while (lineStart + lineAt(lines, index).length < start && index < lines.length - 1) {
@@ -36,7 +48,7 @@ export class SourceText {
       index++
     }
     const column = start - lineStart
-    return { line: index + 1, column: column + 1, frame: drawFrame(lines, index, column, end - start) }
+    return { line: index + 1, column: column + 1, frame: drawFrame(lines, index, column, span.end - span.start) }
   }
 }
 

@@ -6,7 +6,7 @@ import { type TemplateFilters } from './filters.js'
 import { isPartial, toTemplateName } from './names.js'
 import { parse } from './parse/parse.js'
 import { similarName } from './similar.js'
-import { SourceText, type Span } from './source-text.js'
+import { type Origin, SourceText, type Span } from './source-text.js'
 
 export interface TemplateFile {
   /** `pages/index.html`, `partials/item.html`: what begins with `partials/` can be used by others. */
@@ -15,6 +15,8 @@ export interface TemplateFile {
   text: string
   /** Where the template begins in it, behind the front matter. @defaultValue 0 */
   bodyOffset?: number
+  /** What it was made from, if a person has written something else than `text`: messages show places there. */
+  origin?: Origin
 }
 
 export interface Rendered {
@@ -63,9 +65,9 @@ export class Templates implements TemplateSet {
 
   constructor (files: Iterable<TemplateFile>, settings: Settings, previous: Templates | undefined) {
     this.settings = settings
-    this.#files = new Map([...files].map(({ name, text, bodyOffset = 0 }) => {
+    this.#files = new Map([...files].map(({ name, text, bodyOffset = 0, origin }) => {
       const full = toTemplateName(name)
-      return [full, new SourceText(full, text, bodyOffset)]
+      return [full, new SourceText(full, text, bodyOffset, origin)]
     }))
     for (const name of this.#files.keys()) this.#outcome(name, previous)
   }
@@ -129,7 +131,7 @@ export class Templates implements TemplateSet {
     const outcome = previous === undefined ? undefined : previous.#outcomes.get(source.name)
     if (outcome === undefined || !('compiled' in outcome)) return null
     const { source: old, partials } = outcome.compiled
-    if (old.text !== source.text || old.start !== source.start) return null
+    if (old.text !== source.text || old.start !== source.start || old.origin?.text !== source.origin?.text) return null
     for (const [name, compiled] of partials) {
       if (this.#open.includes(name)) return null
       const partial = this.#outcome(name, previous)

@@ -1,0 +1,96 @@
+import { PageInvalid } from '../errors.js'
+import { frontMatterError } from './front-matter.js'
+import { pageError } from './page-error.js'
+import type { FilePage, ReadPage, Redirect } from './page-file.js'
+import { canonicalPath } from './urls.js'
+
+/** The file pages by URL, and where redirects lead. It does not change: a change makes another table. */
+export class PageTable {
+  /** Why some files are no pages: another has their URL. */
+  readonly problems: readonly Error[]
+  readonly #pages: readonly FilePage[]
+  readonly #entries = new Map<string, FilePage | Redirect>()
+
+  /** `redirects`: path → path or URL, of the app's settings. */
+  constructor (files: Iterable<ReadPage>, redirects: Readonly<Record<string, string>> = {}) {
+    const problems: Error[] = []
+    const read = [...files].sort((a, b) => a.file < b.file ? -1 : 1)
+    this.#pages = this.#addPages(read, problems)
+    for (const { file, page, redirects } of read) {
+      if (page !== null && this.#entries.get(page.url) === page) this.#addRedirects(file, page, redirects, problems)
+    }
+    for (const [from, to] of Object.entries(redirects)) this.#addRedirect(from, to, problems)
+    this.problems = problems
+  }
+
+  /**
+   * What a path means, which is looked up in the spelling it came in. A path
+   * with a slash at its end leads to the page without.
+   */
+  find (path: string): FilePage | Redirect | null {
+    const found = this.#entries.get(path)
+    if (found !== undefined) return found
+    const bare = path.endsWith('/') ? path.slice(0, -1) : ''
+    const meant = this.#entries.get(bare)
+    if (meant === undefined) return null
+    return { kind: 'redirect', from: path, to: meant.kind === 'page' ? meant.url : meant.to, status: 301 }
+  }
+
+  /** By file. */
+  all (): readonly FilePage[] {
+    return this.#pages
+  }
+
+  redirects (): Redirect[] {
+    return [...this.#entries.values()].filter(entry => entry.kind === 'redirect')
+  }
+
+  /** Every path that leads somewhere. */
+  paths (): Iterable<string> {
+    return this.#entries.keys()
+  }
+
+  #addPages (files: readonly ReadPage[], problems: Error[]): FilePage[] {
+    const pages: FilePage[] = []
+    const bySmall = new Map<string, FilePage>()
+    for (const { page, file } of files) {
+      if (page === null) continue
+      const other = bySmall.get(page.url.toLowerCase())
+      if (other !== undefined) {
+        problems.push(pageError(file, other.url === page.url
+          ? `it has the URL ${page.url}, as ${other.file} has: give one of them another 'path:', or remove it; ${other.file} is served`
+          : `its URL ${page.url} differs from that of ${other.file} in nothing but case, which many file systems and people do not tell apart: rename one of them; ${other.file} is served`))
+        continue
+      }
+      bySmall.set(page.url.toLowerCase(), page)
+      this.#entries.set(page.url, page)
+      pages.push(page)
+    }
+    return pages
+  }
+
+  #addRedirects (file: string, page: FilePage, redirects: ReadPage['redirects'], problems: Error[]): void {
+    for (const { from, line } of redirects) {
+      const taken = this.#entries.get(from)
+      if (taken === undefined) this.#entries.set(from, { kind: 'redirect', from, to: page.url, status: 301 })
+      else problems.push(frontMatterError(file, line, `'redirect_from' names ${from}, which ${taken.kind === 'page' ? `is the page ${taken.file}` : `leads to ${taken.to} already`}`))
+    }
+  }
+
+  #addRedirect (path: string, to: string, problems: Error[]): void {
+    const from = canonicalPath(path)
+    const taken = from === null ? undefined : this.#entries.get(from)
+    if (from === null) problems.push(new PageInvalid(`redirects['${path}']`, 'this is no path that a visitor can ask for'))
+    else if (taken?.kind === 'page') problems.push(new PageInvalid(`redirects['${path}']`, `the page ${taken.file} has this URL, and is served`))
+    else if (this.#leadsTo(from, to)) problems.push(new PageInvalid(`redirects['${path}']`, 'it leads back to itself'))
+    else this.#entries.set(from, { kind: 'redirect', from, to, status: 301 })
+  }
+
+  /** Every redirect is asked before it is one, so this comes to an end. */
+  #leadsTo (from: string, to: string): boolean {
+    const next = canonicalPath(to)
+    if (next === null || next === from) return next === from
+    const entry = this.#entries.get(next)
+    return entry?.kind === 'redirect' && this.#leadsTo(from, entry.to)
+  }
+}

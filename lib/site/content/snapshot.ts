@@ -1,0 +1,65 @@
+import type { CollectionOptions } from '../../../types/site.js'
+import type { compileTemplates, TemplateSet } from '../template/index.js'
+import { Collection } from './collection.js'
+import { visibleItems, type ReadItem } from './collection-items.js'
+import type { Documents } from './documents.js'
+import { pageError } from './page-error.js'
+import { PageTable } from './page-table.js'
+
+/** The site at one moment: everything in it fits together, and nothing in it changes. */
+export interface Snapshot {
+  readonly templates: TemplateSet
+  readonly pages: PageTable
+  readonly collections: ReadonlyMap<string, Collection>
+  /** Path of a file → hash of its bytes. */
+  readonly hashes: ReadonlyMap<string, string>
+  /** Files of collections → the items that are shown of them. */
+  readonly items: ReadonlyMap<string, readonly ShownItem[]>
+  /** What keeps single files from being pages, items or templates as they should; they break nothing else. */
+  readonly problems: readonly Error[]
+  /** When the next item that waits for its date comes. Milliseconds; Infinity: none. */
+  readonly nextAt: number
+}
+
+export interface ShownItem {
+  collection: string
+  url: string
+  file: string
+}
+
+export interface SnapshotOptions {
+  compile: typeof compileTemplates
+  /** For every compilation: filters, language. */
+  templateOptions: Parameters<typeof compileTemplates>[1]
+  collections: ReadonlyMap<string, CollectionOptions>
+  redirects: Readonly<Record<string, string>>
+  drafts: boolean
+  now: number
+}
+
+export function makeSnapshot (documents: Documents, previous: Snapshot | null, options: SnapshotOptions): Snapshot {
+  const { compile, templateOptions, collections: settings, redirects, drafts, now } = options
+  const templates = compile(documents.templates(), { ...templateOptions, ...(previous === null ? {} : { previous: previous.templates }) })
+  const pages = new PageTable(documents.pages(), redirects)
+  const problems = [...documents.problems(), ...pages.problems]
+  const collections = new Map<string, Collection>()
+  const items = new Map<string, ShownItem[]>()
+  const owners = new Map<string, string>()
+  let nextAt = Infinity
+  for (const [name, collection] of settings) {
+    const all: Iterable<ReadItem> = documents.items(name)
+    const visible = visibleItems(all, collection, { drafts, now })
+    collections.set(name, new Collection(visible.items))
+    problems.push(...visible.problems)
+    nextAt = Math.min(nextAt, visible.nextAt)
+    for (const { url, file } of visible.items) {
+      const page = pages.find(url)
+      if (page !== null) problems.push(pageError(file, `its URL ${url} is also ${page.kind === 'page' ? `that of the page ${page.file}` : `redirected, to ${page.to}`}: give one of them another path`))
+      const owner = owners.get(url)
+      if (owner !== undefined) problems.push(pageError(file, `its URL ${url} is also that of ${owner}, in another collection: give one of them another path`))
+      owners.set(url, file)
+      items.set(file, [...items.get(file) ?? [], { collection: name, url, file }])
+    }
+  }
+  return Object.freeze({ templates, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt })
+}
