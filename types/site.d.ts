@@ -64,6 +64,18 @@ export interface SiteOptions {
   redirects?: Record<string, string>
   /** An Atom feed of a collection. */
   feed?: FeedOptions
+  /** Serve `/sitemap.xml`, if there is a `baseUrl`. @default true */
+  sitemap?: boolean
+  /** Serve `/robots.txt`, if there is a `baseUrl`. @default true */
+  robots?: boolean
+  /**
+   * Answer what no route answers with `404.html`; `false`: the app sets a
+   * handler of its own.
+   * @default true
+   */
+  notFound?: boolean
+  /** Measure how long answers take, for `admin.timings()`. @default false */
+  timings?: boolean
   /** Milliseconds since the epoch; injected by tests. @default Date.now */
   clock?: () => number
 }
@@ -215,8 +227,12 @@ export interface Collection {
 }
 
 export interface SiteAdmin {
-  /** Milliseconds by known path; all others count as one. */
-  timings (): { startedAt: string, total: PathTimings, paths: Record<string, PathTimings> }
+  /**
+   * Milliseconds by path, for at most 1000 known ones; all others count
+   * together. Null without the option `timings`.
+   */
+  timings (): { startedAt: string, total: PathTimings, others: PathTimings, paths: Record<string, PathTimings> } | null
+  /** Checks of pages that were asked for, and what they led to. */
   cache (): { hits: number, misses: number, revalidations: number, revalidationErrors: number }
   /** Looks at all files and renders all file pages now. */
   refresh (): Promise<RefreshResult>

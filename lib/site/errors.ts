@@ -24,7 +24,7 @@ export const CollectionUnknown = createError<[string, string]>(
 export const CoreMissing = createError(
   'FST_ISR_ERR_SITE_CORE', "fastify-isr/site needs fastify-isr on the same instance: 'await app.register(isr)' before it")
 export const DevInPage = createError<[string]>(
-  'FST_ISR_ERR_SITE_DEV_IN_PAGE', "the page %s refers to '/__dev/', which no visitor can load: remove the reference; the script of the live reload comes with the partial 'generated_livereload_script.html' alone", 500)
+  'FST_ISR_ERR_SITE_DEV_IN_PAGE', "the page %s refers to '/__dev/', which no visitor can load: build with NODE_ENV=production, so that the option 'dev' is off, and remove references of your own", 500)
 export const DevInProduction = createError(
   'FST_ISR_ERR_SITE_DEV', "option 'dev' must not be on in production (NODE_ENV=production): say dev: process.env.NODE_ENV !== 'production'")
 export const FeedInvalid = createError<[string, string]>(

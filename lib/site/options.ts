@@ -2,7 +2,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CollectionOptions, FeedOptions, FieldType, Filter, FrontMatter, MarkdownOptions, SiteOptions, Source } from '../../types/site.js'
 import { InvalidOption } from '../errors.js'
-import { group, packageRoot, readBaseUrl, seconds, show, unknownKeys, whole } from '../options.js'
+import { bool, group, packageRoot, readBaseUrl, seconds, show, unknownKeys, whole } from '../options.js'
 import { CollectionUnknown, DevInProduction } from './errors.js'
 
 /** Options after validation: every default filled in, nothing left to check at run time. */
@@ -25,11 +25,15 @@ export interface SiteSettings {
   readonly css: NonNullable<SiteOptions['css']>
   readonly redirects: Readonly<Record<string, string>>
   readonly feed: Required<FeedOptions> | null
+  readonly sitemap: boolean
+  readonly robots: boolean
+  readonly notFound: boolean
+  readonly timings: boolean
   readonly clock: () => number
 }
 
 const KNOWN: Record<keyof SiteOptions, true> = {
-  root: true, source: true, prefix: true, dev: true, baseUrl: true, static: true, collections: true, check: true, filters: true, frontMatter: true, markdown: true, images: true, css: true, redirects: true, feed: true, clock: true
+  root: true, source: true, prefix: true, dev: true, baseUrl: true, static: true, collections: true, check: true, filters: true, frontMatter: true, markdown: true, images: true, css: true, redirects: true, feed: true, sitemap: true, robots: true, notFound: true, timings: true, clock: true
 }
 
 const FIELD_TYPES: readonly FieldType[] = ['text', 'date', 'boolean', 'number', 'list']
@@ -58,6 +62,10 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
     css: readCss(options.css),
     redirects: readRedirects(options.redirects),
     feed: readFeed(options.feed, collections, baseUrl),
+    sitemap: bool(options.sitemap, 'sitemap', true),
+    robots: bool(options.robots, 'robots', true),
+    notFound: bool(options.notFound, 'notFound', true),
+    timings: bool(options.timings, 'timings', false),
     clock: fn(options.clock, 'clock', 'a function that returns milliseconds') ?? Date.now
   })
 }

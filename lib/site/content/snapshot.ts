@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly problems: readonly Error[]
   /** When the next item that waits for its date comes. Milliseconds; Infinity: none. */
   readonly nextAt: number
+  /** Of a file of `pages/`, also of one that has no URL, as it stands there. */
+  frontMatterOf (file: string): Readonly<Record<string, unknown>>
 }
 
 export interface ShownItem {
@@ -41,6 +43,7 @@ export function makeSnapshot (documents: Documents, previous: Snapshot | null, o
   const { compile, templateOptions, collections: settings, redirects, drafts, now } = options
   const templates = compile(documents.templates(), { ...templateOptions, ...(previous === null ? {} : { previous: previous.templates }) })
   const pages = new PageTable(documents.pages(), redirects)
+  const frontMatter = new Map(Array.from(documents.pages(), page => [page.file, page.frontMatter]))
   const problems = [...documents.problems(), ...pages.problems]
   const collections = new Map<string, Collection>()
   const items = new Map<string, ShownItem[]>()
@@ -61,5 +64,5 @@ export function makeSnapshot (documents: Documents, previous: Snapshot | null, o
       items.set(file, [...items.get(file) ?? [], { collection: name, url, file }])
     }
   }
-  return Object.freeze({ templates, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt })
+  return Object.freeze({ templates, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt, frontMatterOf: (file: string) => frontMatter.get(file) ?? {} })
 }

@@ -1,0 +1,30 @@
+import type { FastifyInstance } from 'fastify'
+import type { RefreshedPage } from '../../../types/index.js'
+import type { SiteAdmin } from '../../../types/site.js'
+import type { SiteSettings } from '../options.js'
+import { inParts, type SiteFiles } from '../site-files.js'
+import { Timings } from './timings.js'
+
+export interface AdminOptions {
+  files: SiteFiles
+  settings: SiteSettings
+}
+
+/** What an admin page shows and does. */
+export function makeAdmin (app: FastifyInstance, { files, settings }: AdminOptions): SiteAdmin {
+  const timings = settings.timings ? new Timings({ server: app.server, isKnown: path => files.isKnown(path) }) : null
+  if (timings !== null) {
+    const stop = timings.start()
+    app.addHook('onClose', async () => { stop() })
+  }
+  return {
+    timings: () => timings?.read() ?? null,
+    cache: () => files.checker.stats,
+    async refresh () {
+      await files.look()
+      const pages: RefreshedPage[] = []
+      for (const targets of inParts(files.urls().map(path => ({ path })))) pages.push(...(await app.isr.refresh(targets)).pages)
+      return { pages }
+    }
+  }
+}

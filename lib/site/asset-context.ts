@@ -1,0 +1,36 @@
+import path from 'node:path'
+import type { FastifyBaseLogger } from 'fastify'
+import { Assets } from './assets/assets.js'
+import { AssetsMissing } from './errors.js'
+import type { SiteSettings } from './options.js'
+
+/** What templates and `app.site` ask for assets. */
+export interface AssetContext {
+  asset (path: string): string
+  image (attributes: Record<string, string>): string
+  /** The files behind, if there are any. */
+  readonly assets: Assets | null
+}
+
+/** Assets of a site: built ones; in development, their sources. */
+export async function openAssets ({ root, dev, static: served }: SiteSettings, log: FastifyBaseLogger): Promise<AssetContext> {
+  if (served === null) return without(new AssetsMissing("none: the option 'static' is false"))
+  if (dev !== null && root !== null) return of(Assets.development(path.join(root, 'assets'), { prefix: served.prefix }))
+  try {
+    return of(await Assets.load(served.dir))
+  } catch (error) {
+    if (!(error instanceof AssetsMissing)) throw error
+    // A site may have none. Who refers to one gets this as the reason.
+    log.debug(error.message)
+    return without(error)
+  }
+}
+
+function of (assets: Assets): AssetContext {
+  return { asset: path => assets.resolve(path), image: attributes => assets.image(attributes), assets }
+}
+
+function without (error: Error): AssetContext {
+  const refuse = (): never => { throw error }
+  return { asset: refuse, image: refuse, assets: null }
+}

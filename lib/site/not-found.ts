@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { rawPath } from './paths.js'
+import type { Renderer } from './renderer.js'
+import type { SiteFiles } from './site-files.js'
+
+export interface NotFoundOptions {
+  /** False: the app's own handler answers. */
+  isOwn: boolean
+  files: SiteFiles
+  renderer: Renderer
+}
+
+/** What is answered where there is no page: `404.html` of the site, or a page of our own. */
+export class NotFound {
+  readonly #options: NotFoundOptions
+
+  constructor (options: NotFoundOptions) {
+    this.#options = options
+  }
+
+  /** Becomes the handler of everything that no route answers, so that `reply.callNotFound()` leads to it as well. */
+  attach (app: FastifyInstance): void {
+    if (this.#options.isOwn) app.setNotFoundHandler(async (request, reply) => await this.#send(request, reply))
+  }
+
+  async answer (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    if (this.#options.isOwn) return await this.#send(request, reply)
+    reply.callNotFound()
+    return reply
+  }
+
+  async #send (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { method, url = '/' } = request.raw
+    const path = rawPath(url)
+    const isRead = method === 'GET' || method === 'HEAD'
+    // Who wants another method of a page has the right address.
+    if (!isRead && this.#options.files.has(path)) {
+      return await reply.code(405).header('allow', 'GET, HEAD').send({ statusCode: 405, error: 'Method Not Allowed', message: `${method} is not for pages` })
+    }
+    if (!isRead) return await reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `Route ${method}:${path} not found` })
+    return await this.#options.renderer.sendError(reply, 404)
+  }
+}

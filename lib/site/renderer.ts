@@ -1,0 +1,154 @@
+import type { FastifyBaseLogger, FastifyReply } from 'fastify'
+import type { CollectionItem } from '../../types/site.js'
+import type { DevOverlay } from './development.js'
+import { builtInPage, problemAsHtml } from './error-pages.js'
+import { DEV_PREFIX } from './dev-prefix.js'
+import { DevInPage } from './errors.js'
+import type { FilePage } from './content/index.js'
+import { rawPath } from './paths.js'
+import { tagOf } from './freshness/index.js'
+import type { SiteFiles } from './site-files.js'
+import { SafeHtml, TemplateError, type RenderContext, type TemplateProblem } from './template/index.js'
+
+export interface RendererOptions {
+  files: SiteFiles
+  log: FastifyBaseLogger
+  /** Resolves `{{+ /static/… }}` and `<% img %>`. */
+  assets: Pick<RenderContext, 'asset' | 'image'>
+  /** Only in development. */
+  overlay: DevOverlay | null
+}
+
+export interface RenderedPage {
+  html: string
+  /** What it is made of: names of templates and assets, `collection:<name>`, `page:<path>`. */
+  deps: ReadonlySet<string>
+}
+
+const HTML = 'text/html; charset=utf-8'
+
+/** Templates and data → answers. */
+export class Renderer {
+  readonly #options: RendererOptions
+  readonly #warned = new WeakSet<TemplateProblem>()
+  /** By the templates that they were made of. */
+  readonly #errorPages = new WeakMap<object, Map<number, string>>()
+
+  constructor (options: RendererOptions) {
+    this.#options = options
+  }
+
+  /** @throws TemplateError */
+  render (name: string, data: Record<string, unknown> = {}, frontMatter?: Readonly<Record<string, unknown>>): RenderedPage {
+    const { files, assets } = this.#options
+    const { templates } = files.snapshot
+    const used = new Set(depsOf(data, files))
+    const values = files.collectionsAsData(name => { used.add(`collection:${name}`) })
+    const { html, deps, warnings } = templates.render(files.templateName(name), Object.defineProperties(values, Object.getOwnPropertyDescriptors(data)), {
+      ...assets,
+      ...(frontMatter === undefined ? {} : { frontMatter })
+    })
+    for (const warning of warnings) this.#warn(warning)
+    return { html, deps: new Set([...deps, ...used]) }
+  }
+
+  /** @throws TemplateError */
+  renderFile (page: FilePage): RenderedPage {
+    return this.render(page.template, { page: { ...page.data, url: page.url, toc: page.toc } }, page.frontMatter)
+  }
+
+  /** The body of an item, whose tags are those of its Markdown. */
+  renderItem (template: string): SafeHtml {
+    const { files, assets } = this.#options
+    return new SafeHtml(files.snapshot.templates.render(template, {}, assets).html)
+  }
+
+  /** `reply.page()`. */
+  sendPage (reply: FastifyReply, name: string, data?: Record<string, unknown>): FastifyReply {
+    return this.#send(reply, () => this.render(name, data))
+  }
+
+  sendFile (reply: FastifyReply, page: FilePage): FastifyReply {
+    if (page.revalidate !== null) reply.isr.ttl(page.revalidate)
+    return this.#send(reply, () => this.renderFile(page))
+  }
+
+  /** `404.html` or `500.html` of the site, rendered once for as long as nothing changes; or a page of our own. */
+  sendError (reply: FastifyReply, status: 404 | 500, problem: TemplateProblem | null = null): FastifyReply {
+    reply.code(status).type(HTML)
+    const { overlay } = this.#options
+    if (problem !== null && overlay !== null) return reply.send(builtInPage(status, problemAsHtml(problem) + overlay.failed(reply.request.raw.url ?? '/', problem)))
+    return reply.send(this.#errorPage(status))
+  }
+
+  #send (reply: FastifyReply, render: () => RenderedPage): FastifyReply {
+    const { request } = reply
+    const { files, overlay } = this.#options
+    const path = rawPath(request.raw.url ?? '/')
+    try {
+      const { html, deps } = render()
+      if (request.isrRender?.reason === 'build' && html.includes(DEV_PREFIX)) throw new DevInPage(path)
+      overlay?.rendered(request.raw.url ?? '/', deps)
+      files.remember(path, deps)
+      reply.isr.tags(...[...deps, `page:${path}`].map(tagOf))
+      return reply.type(HTML).send(html)
+    } catch (error) {
+      return this.#fail(reply, path, error as Error)
+    }
+  }
+
+  /** The log gets all of it, the visitor nothing. A page that was once good is served on by the core. */
+  #fail (reply: FastifyReply, path: string, error: Error): FastifyReply {
+    const problem = error instanceof TemplateError ? error.problem : null
+    const what = `the page ${path} could not be rendered: `
+    // The stack of an error of our own leads into this plugin; place and frame lead to the mistake.
+    if (problem !== null) {
+      const { code, message, file, line, column, frame } = problem
+      this.#options.log.error({ page: path, code, file, line, column, frame }, `${what}${file}:${line}:${column} [${code}] ${message}`)
+    } else if (isOurs(error)) this.#options.log.error({ page: path }, what + error.message)
+    else this.#options.log.error({ page: path, err: error }, what + error.message)
+    return this.sendError(reply, 500, problem)
+  }
+
+  /** Once for each place. */
+  #warn (warning: TemplateProblem): void {
+    if (this.#warned.has(warning)) return
+    this.#warned.add(warning)
+    const { code, file, line, column, message } = warning
+    this.#options.log.warn({ code, file, line, column }, `${file}:${line}:${column} ${message}`)
+  }
+
+  #errorPage (status: 404 | 500): string {
+    const { files, log } = this.#options
+    const { snapshot } = files
+    const made = this.#errorPages.get(snapshot) ?? new Map<number, string>()
+    this.#errorPages.set(snapshot, made)
+    const old = made.get(status)
+    if (old !== undefined) return old
+    const name = `${status}.html`
+    let html = builtInPage(status)
+    if (snapshot.templates.has(`pages/${name}`)) {
+      try {
+        html = this.render(`pages/${name}`, {}, snapshot.frontMatterOf(`pages/${name}`)).html
+      } catch (error) {
+        log.error({ err: error }, `pages/${name} could not be rendered: ${(error as Error).message}`)
+      }
+    }
+    made.set(status, html)
+    return html
+  }
+}
+
+/** What the values of a page say about where they come from: an item is a page, a list of items a collection. */
+function * depsOf (data: Record<string, unknown>, files: SiteFiles): Generator<string> {
+  for (const value of Object.values(data)) {
+    const paged = (value as { items?: unknown } | null | undefined)?.items
+    const list = Array.isArray(value) ? value : Array.isArray(paged) ? paged : null
+    const collection = files.collectionOf(value) ?? (list === null ? null : files.collectionOf(list[0]))
+    if (collection !== null) yield list === null ? `page:${(value as CollectionItem).url}` : `collection:${collection}`
+  }
+}
+
+function isOurs (error: Error & { code?: unknown }): boolean {
+  return typeof error.code === 'string' && error.code.startsWith('FST_ISR_ERR_')
+}

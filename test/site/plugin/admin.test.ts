@@ -1,0 +1,30 @@
+import t from 'tap'
+import { eventually, startSite } from '../../helpers/site.js'
+
+t.test('figures of an admin page: durations by path, what checks led to, and a refresh', async (t) => {
+  const { app, clock, raw, write } = await startSite(t, { 'pages/index.html': 'old' }, { site: { timings: true } })
+  for (let nth = 0; nth < 3; nth++) await raw('/')
+  await raw('/made-up')
+  const timings = app.site.admin.timings()
+  t.same(Object.keys(timings?.paths ?? {}), ['/'])
+  t.match(timings, { total: { count: 4 }, others: { count: 1 }, paths: { '/': { count: 3 } } })
+  t.ok((timings?.paths['/']?.p95 ?? 0) > 0)
+
+  await app.isr.refresh({ path: '/' })
+  write('pages/index.html', 'new')
+  clock.forward(61)
+  await raw('/')
+  await eventually(async () => app.site.admin.cache().revalidations === 1)
+  t.match(app.site.admin.cache(), { revalidationErrors: 0 })
+
+  write('pages/index.html', 'newer')
+  const { pages } = await app.site.admin.refresh()
+  t.match(pages, [{ path: '/', outcome: 'stored' }])
+  t.equal((await raw('/')).body.toString(), 'newer')
+})
+
+t.test('nothing is measured unless it is asked for', async (t) => {
+  const { app, raw } = await startSite(t, { 'pages/index.html': 'home' })
+  await raw('/')
+  t.equal(app.site.admin.timings(), null)
+})

@@ -1,0 +1,55 @@
+import t from 'tap'
+import { startSite } from '../../helpers/site.js'
+
+const BROKEN = '<h1>Broken</h1>\n<% none.html %/>\n'
+const SECRET = /none\.html|pages\/about|partials/
+
+t.test('a broken page: the log has file, line and frame, the visitor nothing of it', async (t) => {
+  const { raw, logs } = await startSite(t, { 'pages/about.html': BROKEN, 'pages/index.html': 'home' })
+  const { status, body, headers } = await raw('/about')
+  t.equal(status, 500)
+  t.match(body.toString(), '<h1>Something went wrong</h1>')
+  t.notMatch(body.toString(), SECRET)
+  t.notMatch(JSON.stringify(headers), SECRET)
+  const line = logs.find(({ msg }) => msg.includes('could not be rendered') && msg.includes('/about'))
+  t.match(line, { level: 50, page: '/about', file: 'pages/about.html', line: 2, code: 'ref_not_found' })
+  t.match(String(line?.['frame']), '<% none.html %/>')
+  t.equal((await raw('/')).status, 200, 'it breaks nothing else')
+})
+
+t.test('500.html of the site takes the place of the built-in page; a broken one does not', async (t) => {
+  const files = { 'pages/about.html': BROKEN }
+  t.match((await (await startSite(t, { ...files, 'pages/500.html': '<h1>Sorry</h1>' })).raw('/about')).body.toString(), '<h1>Sorry</h1>')
+  t.match((await (await startSite(t, { ...files, 'pages/500.html': BROKEN })).raw('/about')).body.toString(), '<h1>Something went wrong</h1>')
+})
+
+t.test('a page that was good goes on as it was, and is new again once it is mended', async (t) => {
+  const { app, raw, write } = await startSite(t, { 'pages/about.html': '<h1>Good</h1>' })
+  await raw('/about')
+  await app.isr.refresh({ path: '/about' })
+  write('pages/about.html', BROKEN)
+  await app.site.invalidate('pages/about.html')
+  const { pages: [failed] } = await app.isr.refresh({ path: '/about' })
+  t.equal(failed?.outcome, 'failed')
+  const old = await raw('/about')
+  t.equal(old.status, 200)
+  t.equal(old.body.toString(), '<h1>Good</h1>')
+  write('pages/about.html', '<h1>Mended</h1>')
+  await app.site.invalidate('pages/about.html')
+  await app.isr.refresh({ path: '/about' })
+  t.equal((await raw('/about')).body.toString(), '<h1>Mended</h1>')
+})
+
+t.test('reply.page() with an error is the same 500', async (t) => {
+  const { raw } = await startSite(t, { 'pages/index.html': 'home', 'partials/post.html': BROKEN }, {
+    declare (app) {
+      app.get('/blog/:slug', async (_request, reply) => reply.page('post.html', { post: {} }))
+      app.get('/none', async (_request, reply) => reply.page('nothing.html'))
+    }
+  })
+  for (const target of ['/blog/a', '/none']) {
+    const { status, body } = await raw(target)
+    t.equal(status, 500)
+    t.notMatch(body.toString(), /none\.html|nothing\.html/)
+  }
+})

@@ -1,0 +1,46 @@
+import t from 'tap'
+import { eventually, startSite } from '../../helpers/site.js'
+
+const POSTS = { dir: 'content/blog', url: ({ slug }: { slug: string }): string => `/blog/${slug}`, schema: { summary: 'text' } } as const
+const FILES = {
+  'pages/index.html': 'home',
+  'pages/about.html': 'about',
+  'pages/hidden.html': '---\nnoindex: true\n---\nhidden',
+  'pages/404.html': 'none',
+  'content/blog/a & b.md': '---\ntitle: A & B\ndate: 2022-01-01\nsummary: Of A\n---\nText of *A*\n',
+  'content/blog/draft.md': '---\ntitle: Draft\ndraft: true\n---\nText\n'
+}
+const SITE = { baseUrl: 'https://example.com', collections: { posts: POSTS }, feed: { collection: 'posts', title: 'News & more' } }
+
+t.test('sitemap, robots.txt and feed name what there is, absolute and escaped', async (t) => {
+  const { raw } = await startSite(t, FILES, { site: SITE })
+  const sitemap = await raw('/sitemap.xml')
+  t.equal(sitemap.headers['content-type'], 'application/xml; charset=utf-8')
+  t.same([...sitemap.body.toString().matchAll(/<loc>([^<]*)<\/loc>/g)].map(([, loc]) => loc), ['https://example.com/about', 'https://example.com/', 'https://example.com/blog/a%20&#38;%20b'])
+  const robots = await raw('/robots.txt')
+  t.equal(robots.headers['content-type'], 'text/plain; charset=utf-8')
+  t.match(robots.body.toString(), /User-agent: \*\nAllow: \/\n\nSitemap: https:\/\/example\.com\/sitemap\.xml\n/)
+  const feed = await raw('/feed.xml')
+  t.equal(feed.headers['content-type'], 'application/atom+xml; charset=utf-8')
+  for (const text of ['<title>News &#38; more</title>', '<title>A &#38; B</title>', '&#60;em&#62;A&#60;/em&#62;', '<summary>Of A</summary>']) t.match(feed.body.toString(), text)
+  t.notMatch(feed.body.toString(), 'Draft')
+})
+
+t.test('they are pages of the cache, made anew when a file is changed', async (t) => {
+  const { app, raw, write } = await startSite(t, FILES, { site: SITE })
+  for (const path of ['/sitemap.xml', '/feed.xml']) {
+    await raw(path)
+    t.match((await raw(path)).headers['cache-status'], /hit/)
+  }
+  write('content/blog/new.md', '---\ntitle: New\ndate: 2022-02-01\n---\nText\n')
+  await app.site.invalidate('content/blog/new.md')
+  for (const path of ['/sitemap.xml', '/feed.xml']) await eventually(async () => (await raw(path)).body.toString().includes('https://example.com/blog/new'))
+})
+
+t.test('without a baseUrl, or when the app says so, there are none', async (t) => {
+  const without = await startSite(t, FILES)
+  const off = await startSite(t, FILES, { site: { baseUrl: 'https://example.com', sitemap: false, robots: false } })
+  for (const { raw } of [without, off]) {
+    for (const path of ['/sitemap.xml', '/robots.txt', '/feed.xml']) t.equal((await raw(path)).status, 404)
+  }
+})
