@@ -6,9 +6,10 @@ import { link, linkUsage } from './link.js'
 import { ORDER_USAGES, orderCommand } from './orders.js'
 import { ownPackage } from './own-package.js'
 import { prerender, prerenderUsage } from './prerender.js'
+import { site, siteHelp } from './site.js'
 
 interface Command {
-  usage: string
+  usage: string | ((args: string[]) => string)
   /** Resolves with the exit code. */
   run (args: string[]): number | Promise<number>
 }
@@ -16,6 +17,7 @@ interface Command {
 const COMMANDS = new Map<string, Command>([
   ['prerender', { usage: prerenderUsage, run: prerender }],
   ...(Object.keys(ORDER_USAGES) as Action[]).map((action): [string, Command] => [action, { usage: ORDER_USAGES[action], run: orderCommand(action) }]),
+  ['site', { usage: siteHelp, run: site }],
   ['link', { usage: linkUsage, run: link }]
 ])
 
@@ -25,6 +27,7 @@ const USAGE = `Usage: fastify-isr <command> [flags]
   revalidate, purge     make pages stale, or remove them, in a running app or in its files
   refresh               render pages now, in a running app
   inspect               tell what is stored for a path
+  site                  build, check and begin the pages of fastify-isr/site
   link                  make 'fastify' run fastify-isr beside fastify-cli
   help [command]        show this, or the help of a command
 
@@ -40,17 +43,21 @@ async function main (args: string[]): Promise<number | null> {
     process.stderr.write(USAGE)
     return 2
   }
-  if (name === 'help' || name === '--help' || name === '-h') return help(rest[0])
+  if (name === 'help' || name === '--help' || name === '-h') return help(rest)
   if (name === '--version' || name === '-v') return print(ownPackage().version)
   const command = COMMANDS.get(name)
-  if (command !== undefined) return asksForHelp(rest) ? print(command.usage) : command.run(rest)
+  if (command !== undefined) return asksForHelp(rest) ? print(usageOf(command, rest)) : command.run(rest)
   return forward(name)
 }
 
-function help (topic: string | undefined): number | null {
+function help ([topic, ...rest]: string[]): number | null {
   if (topic === undefined) return print(USAGE)
   const command = COMMANDS.get(topic)
-  return command === undefined ? forward(topic) : print(command.usage)
+  return command === undefined ? forward(topic) : print(usageOf(command, rest))
+}
+
+function usageOf ({ usage }: Command, args: string[]): string {
+  return typeof usage === 'string' ? usage : usage(args)
 }
 
 function asksForHelp (args: string[]): boolean {

@@ -20,7 +20,7 @@ export function keepStdout (): Output {
  * Sees to it that the process ends, with the right exit code, whatever the app does. The function
  * returned says that the work is over.
  */
-export function guardProcess (fail: (error: unknown) => void): (reporter: Reporter) => void {
+export function guardProcess (fail: (error: unknown) => void): (reporter: Pick<Reporter, 'warn'>) => void {
   // Until the work has ended well, every other end is a failure.
   process.exitCode = 2
   // The reader of a pipe may leave early; that is no failure of the build.
