@@ -1,6 +1,7 @@
 // The server process of one candidate: serves until its parent goes, and tells it what it has
 // used whenever it asks.
 import type { AddressInfo } from 'node:net'
+import { Session, type Profiler } from 'node:inspector/promises'
 import { PerformanceObserver } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Candidate, Setting } from './candidate.js'
@@ -14,7 +15,7 @@ export interface Refused {
   refused: string
 }
 
-export type Question = 'cpu' | 'collect' | 'memory'
+export type Question = 'cpu' | 'collect' | 'memory' | 'profile' | 'profiled'
 
 export interface Memory {
   heap: number
@@ -37,8 +38,30 @@ async function collect (): Promise<void> {
   await sleep(NOTICED)
 }
 
-async function answer (question: Question): Promise<NodeJS.CpuUsage | Memory> {
+/** Microseconds between two samples of a profile. */
+const SAMPLING = 250
+const session = new Session()
+
+async function startProfile (): Promise<void> {
+  session.connect()
+  await session.post('Profiler.enable')
+  await session.post('Profiler.setSamplingInterval', { interval: SAMPLING })
+  await session.post('Profiler.start')
+}
+
+async function endProfile (): Promise<Profiler.Profile> {
+  const { profile } = await session.post('Profiler.stop')
+  session.disconnect()
+  return profile
+}
+
+async function answer (question: Question): Promise<NodeJS.CpuUsage | Memory | Profiler.Profile | null> {
   if (question === 'cpu') return process.cpuUsage()
+  if (question === 'profile') {
+    await startProfile()
+    return null
+  }
+  if (question === 'profiled') return await endProfile()
   if (question === 'collect') await collect()
   const { heapUsed, external } = process.memoryUsage()
   await sleep(NOTICED)

@@ -15,6 +15,7 @@ const HEADERS = {
 
 const hookedPlainHeaders: Candidate = {
   title: "the same, with a page's headers",
+  cacheStatus: 'fastify-isr; hit',
   async createApp ({ kilobytes }) {
     const app = fastify()
     await registerCommonPlugins(app)

@@ -3,11 +3,11 @@ import { BROWSER } from '../requests.js'
 import { addTable, begin, withCandidates, type Suite } from '../suite.js'
 
 export const CANDIDATES = [
-  'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'node-head-hit', 'hooked-plain', 'hooked-plain-headers', 'hooked-hit', 'hooked-node-head-hit',
+  'raw', 'plain', 'memory-hit', 'express-hit', 'empty-requests-hit', 'node-head-hit', 'hooked-plain', 'hooked-plain-headers', 'hooked-hit',
   'disk-hit', 'static', 'dedupe', 'uncached', 'nginx'
 ]
 /** They are there for one target, which the table of the faster generator tells. */
-const HOOKED = ['hooked-plain', 'hooked-plain-headers', 'hooked-hit', 'hooked-node-head-hit']
+const HOOKED = ['hooked-plain', 'hooked-plain-headers', 'hooked-hit']
 const WITH_BROWSER = ['raw', 'plain', 'memory-hit', 'express-hit', 'nginx']
 
 export const hit: Suite = async context => {

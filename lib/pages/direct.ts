@@ -5,8 +5,7 @@ import { isOwnHook, type Registry } from './registry.js'
 /**
  * Notes which routes have no onSend hook but the plugin's own: what is sent
  * there nobody changes on the way, and it need not take the way through
- * Fastify's reply; unless onResponse hooks ask the reply for its headers. And where the plugin's own is the last one: what it hands
- * on is what is written. When all hooks are known; a Fastify that looks
+ * Fastify's reply; unless onResponse hooks ask the reply for its headers.  When all hooks are known; a Fastify that looks
  * different has no such routes.
  */
 export function findDirectRoutes (root: FastifyInstance, registry: Registry): void {
@@ -17,7 +16,6 @@ export function findDirectRoutes (root: FastifyInstance, registry: Registry): vo
       [...fastify.hooksOf(instance).onSend, ...[declared.onSend ?? []].flat() as (() => unknown)[]].filter(hook => !isOfFastify(hook)))
     const isWatched = route.declarations.some(({ instance, declared }) => [...fastify.hooksOf(instance).onResponse, ...[declared.onResponse ?? []].flat()].length > 0)
     route.isDirect = !isWatched && hooks.every(onSend => onSend.every(isOwnHook))
-    route.isLastToSend = hooks.every(onSend => isOwnHook(onSend.at(-1) ?? route))
   }
 }
 

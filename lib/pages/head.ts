@@ -44,17 +44,9 @@ export function connectionLines (keepAliveTimeout: number): string {
 
 /** The lines of a head, the empty one included, as Node would write them; each character is a byte. `connection`: lines that end in CRLF, or nothing. */
 export function composeHead (status: number, headers: Readonly<Record<string, string>>, connection: string): string {
-  return `${statusLine(status)}${headerLines(headers)}${connection}\r\n`
-}
-
-export function statusLine (status: number): string {
-  return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
-}
-
-export function headerLines (headers: Readonly<Record<string, string>>): string {
-  let lines = ''
+  let lines = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
   for (const name in headers) lines += `${name}: ${headers[name]}\r\n`
-  return lines
+  return `${lines}${connection}\r\n`
 }
 
 /**

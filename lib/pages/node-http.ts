@@ -1,5 +1,5 @@
-import { IncomingMessage, ServerResponse, type Server } from 'node:http'
-import { Socket } from 'node:net'
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 
 // What is used of Node's HTTP server besides its public API, and only after it
 // was tried out: probeNode() for the express lane, probeHeads() for prebuilt heads.
@@ -56,28 +56,6 @@ export interface NodeResponse extends ServerResponse {
   _maxRequestsPerSocket?: number | null
 }
 
-/** Headers that were set one by one: by lower-case name, the name as it was given and the value. */
-export type OutHeaders = Readonly<Record<string, readonly [name: string, value: unknown]>>
-
-const kOutHeaders = findOutHeaders()
-const NONE: OutHeaders = {}
-
-/** As they are: `getHeaders()` makes a copy for everybody who asks. */
-export function outHeadersOf (response: NodeResponse): OutHeaders {
-  return (response as unknown as Record<symbol, OutHeaders | null>)[kOutHeaders as symbol] ?? NONE
-}
-
-/** Where Node keeps them; null if they don't look as expected. */
-function findOutHeaders (): symbol | null {
-  const response = new ServerResponse(new IncomingMessage(new Socket()))
-  const before = Object.getOwnPropertySymbols(response).filter(symbol => (response as unknown as Record<symbol, unknown>)[symbol] === null)
-  response.setHeader('X-Isr', 'a')
-  return before.find((symbol) => {
-    const value = (response as unknown as Record<symbol, Record<string, unknown> | null>)[symbol]?.['x-isr']
-    return Array.isArray(value) && value.join() === 'X-Isr,a'
-  }) ?? null
-}
-
 const { writeHead, end } = ServerResponse.prototype
 
 /**
@@ -86,7 +64,7 @@ const { writeHead, end } = ServerResponse.prototype
  */
 export function takesHead (raw: ServerResponse): raw is NodeResponse {
   const response = raw as NodeResponse
-  return kOutHeaders !== null && response.writeHead === writeHead && response.end === end && response._header === null &&
+  return response.writeHead === writeHead && response.end === end && response._header === null &&
     response.shouldKeepAlive && response._defaultKeepAlive && !response._maxRequestsPerSocket &&
     response.req.httpVersionMinor === 1 && response.statusMessage === undefined
 }

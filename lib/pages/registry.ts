@@ -27,8 +27,6 @@ export interface PageRoute {
   readonly declarations: { readonly instance: FastifyInstance, readonly declared: DeclaredRoute }[]
   /** Nothing but this plugin looks at what it sends. */
   isDirect: boolean
-  /** Others may look, and change it; nobody does after this plugin. */
-  isLastToSend: boolean
   /** What was warned about already. */
   readonly warned: Set<string>
 }
@@ -156,7 +154,6 @@ export class Registry {
       isPlain: keySuffix === '' && policy.query.length === 0 && policy.hosts === undefined && Object.keys(policy.vary).length === 0,
       declarations: [],
       isDirect: false,
-      isLastToSend: false,
       warned: new Set()
     }
   }

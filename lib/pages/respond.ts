@@ -12,7 +12,7 @@ import { noteUse, type Block, type PageView, type Variant } from './view.js'
 /** What a reply carries, so that onSend hooks of others can't spoil it. */
 export type Sent =
   /** A stored page: these bytes and these headers go out. */
-  | { type: 'page', status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>>, block: Block | null }
+  | { type: 'page', status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>> }
   /** The live handler answers; private when it was a visitor's own request that bypassed the cache. */
   | { type: 'live', isPrivate: boolean }
   /** A failure that nobody may keep. */
@@ -61,7 +61,7 @@ export function sendPage (request: FastifyRequest, reply: FastifyReply, held: He
   const { headers } = block
   for (const [name, value] of view.yielding) if (!reply.hasHeader(name)) reply.header(name, value)
   if (isConditional) return send(reply, 304, undefined, notModified(headers))
-  send(reply, view.status, variant.body, headers, block)
+  send(reply, view.status, variant.body, headers)
 }
 
 /** What changes by the second is made once a second, not once a request. */
@@ -70,7 +70,7 @@ function blockOf (held: Held<PageView>, variant: Variant, status: string, settin
   const { block } = variant
   if (block !== null && block.age === age && block.status === status) return block
   const headers = pageHeaders(held, variant, age, status, settings)
-  variant.block = { age, status, headers, lines: linesOf(held.view, headers), notModified: null, ownLines: null }
+  variant.block = { age, status, headers, lines: linesOf(held.view, headers), notModified: null }
   return variant.block
 }
 
@@ -122,9 +122,9 @@ export function notModified (headers: Readonly<Record<string, string>>): Record<
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_THE_BODY.has(name)))
 }
 
-function send (reply: FastifyReply, status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>>, block: Block | null = null): void {
+function send (reply: FastifyReply, status: number, body: Buffer | undefined, headers: Readonly<Record<string, string>>): void {
   setHeaders(reply, headers)
-  remember(reply, { type: 'page', status, body, headers, block })
+  remember(reply, { type: 'page', status, body, headers })
   reply.code(status).send(body)
 }
 
@@ -219,6 +219,6 @@ export function ageOf (held: Held<PageView>, now: number): number {
   return held.view.initialAge + Math.max(0, Math.floor((now - held.entry.renderedAt) / 1000))
 }
 
-export function mergeVary (live: string | string[], names: string): string {
+function mergeVary (live: string | string[], names: string): string {
   return [...new Set([...tokens(live), ...tokens(names)])].join(', ')
 }

@@ -72,7 +72,7 @@ export class PageServer {
       const work = this.#settings.enabled ? this.#serve(exchange, page) : this.#renderOnly(exchange, page)
       // An error of our own reaches the app's error handler, not the process.
       work.catch((error: unknown) => { done(error as Error) })
-    }, reply => route.isLastToSend && this.prebuilt?.sendHooked(reply) === true)
+    })
   }
 
   /**
@@ -206,11 +206,8 @@ export class PageServer {
   }
 }
 
-/**
- * Hooks a route: internal renders go on to the handler, visitors' reads to
- * `answer`. `finish` may write what all other onSend hooks have seen.
- */
-export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void, finish?: (reply: FastifyReply) => boolean): void {
+/** Hooks a route: internal renders go on to the handler, visitors' reads to `answer`. */
+export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void): void {
   const serve = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void => {
     const job = jobOf(request)
     if (job !== undefined) {
@@ -224,10 +221,7 @@ export function hookInto (declared: DeclaredRoute, route: PageRoute, answer: (re
   }
   const onSend = (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: (error: Error | null, payload?: unknown) => void): void => {
     const job = jobOf(request)
-    if (job === undefined) {
-      if (!(payload instanceof Error) && finish?.(reply) === true) return
-      return done(null, restore(reply, payload))
-    }
+    if (job === undefined) return done(null, restore(reply, payload))
     job.sawOnSend = true
     job.date = (reply.getHeader('date') as string | undefined) ?? null
     done(null, payload)

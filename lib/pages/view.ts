@@ -30,8 +30,6 @@ export interface Block {
   readonly lines: string[]
   /** Those of a 304, once there was one. */
   notModified: string[] | null
-  /** The same for a reply that has headers of others, as they are written, once they were. Without Vary, which is shared. */
-  ownLines: string | null
 }
 
 /** A page as it is served: prepared when it enters memory. */

@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { MessagePort } from 'node:worker_threads'
 import { orAbort } from '../cache/or-abort.js'
 import type { DataRequest } from '../data/source.js'
-import { toError, toPlain, type FromWorker, type Question, type Task, type TaskResult, type ToWorker } from './messages.js'
+import { toError, toPlain, type Batch, type FromWorker, type Question, type Task, type TaskResult, type ToWorker } from './messages.js'
+import { Outbox } from './outbox.js'
 
 type RenderTask = Extract<Task, { type: 'render' }>
 
@@ -22,7 +23,7 @@ const REMEMBERED = 60_000
 
 /** In a worker thread: takes tasks from the main thread, and asks it. */
 export class MainPort {
-  readonly #port: MessagePort
+  readonly #outbox: Outbox<FromWorker>
   readonly #asked = new Map<number, Asked>()
   /** What main may order to be fetched, by the question that it answers. */
   readonly #fetches = new Map<number, DataRequest>()
@@ -35,9 +36,9 @@ export class MainPort {
   #builds = 0
 
   constructor (port: MessagePort, onClose: () => Promise<void>) {
-    this.#port = port
     this.#onClose = onClose
-    port.on('message', (message: ToWorker) => { this.#receive(message) })
+    this.#outbox = new Outbox(port)
+    port.on('message', (messages: Batch<ToWorker>) => { for (const message of messages) this.#receive(message) })
   }
 
   /** What it renders is for a build. */
@@ -112,7 +113,7 @@ export class MainPort {
     try {
       const result = await this.#inside.run(id, () => this.#run(task, controller.signal))
       const bytes = result.body?.buffer
-      this.#send({ type: 'done', id, result }, bytes === undefined ? [] : [bytes as ArrayBuffer])
+      this.#outbox.post({ type: 'done', id, result }, bytes === undefined ? [] : [bytes as ArrayBuffer])
     } catch (error) {
       this.#send({ type: 'failed', id, error: toPlain(error) })
     } finally {
@@ -134,8 +135,8 @@ export class MainPort {
     return { ...fetched, body: ownCopy(fetched.body) } as TaskResult
   }
 
-  #send (message: FromWorker, handedOver: ArrayBuffer[] = []): void {
-    this.#port.postMessage(message, handedOver)
+  #send (message: FromWorker): void {
+    this.#outbox.send(message)
   }
 }
 

@@ -52,6 +52,9 @@ export interface Visited {
   readonly body: Uint8Array
 }
 
+/** What is said in one turn of the event loop goes in one message: sending one costs more than what is in it. */
+export type Batch<T> = readonly T[]
+
 export type ToWorker =
   | { type: 'task', id: number, task: Task }
   | { type: 'abort', id: number }

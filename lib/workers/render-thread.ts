@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import type { Fetched } from '../data/source.js'
 import { loadBound } from '../load/load-app.js'
-import { toError, toPlain, type FromWorker, type Question, type RenderedAway, type Task, type TaskResult, type ToWorker, type WorkerSetup } from './messages.js'
+import { toError, toPlain, type Batch, type FromWorker, type Question, type RenderedAway, type Task, type TaskResult, type ToWorker, type WorkerSetup } from './messages.js'
+import { Outbox } from './outbox.js'
 
 /** Who asks, for those who answer. */
 export interface Asker {
@@ -56,6 +57,7 @@ const CLOSE_BOUND = 5000
 export class RenderThread {
   readonly #options: RenderThreadOptions
   readonly #worker: Worker
+  readonly #outbox: Outbox<ToWorker>
   readonly #running = new Map<number, Running>()
   readonly #exited: Promise<void>
   readonly #loadTimer: NodeJS.Timeout | null
@@ -74,7 +76,8 @@ export class RenderThread {
       workerData: options.setup,
       resourceLimits: { maxOldGenerationSizeMb: options.memory }
     })
-    this.#worker.on('message', (message: FromWorker) => { this.#receive(message) })
+    this.#outbox = new Outbox(this.#worker)
+    this.#worker.on('message', (messages: Batch<FromWorker>) => { for (const message of messages) this.#receive(message) })
     this.#worker.on('error', (error: unknown) => { this.#end ??= (error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY' ? `it needed more than ${options.memory} MiB` : messageOf(error) })
     const bound = loadBound(options.setup.load)
     this.#loadTimer = bound === 0 ? null : setTimeout(() => { this.kill(`the app was not loaded after ${bound + LOAD_GRACE} ms`) }, bound + LOAD_GRACE).unref()
@@ -207,7 +210,9 @@ export class RenderThread {
   }
 
   #send (message: ToWorker): void {
-    if (this.#ended === null) this.#worker.postMessage(message)
+    if (this.#ended !== null) return
+    if (message.type === 'task') this.#outbox.post(message)
+    else this.#outbox.send(message)
   }
 }
 
