@@ -7,8 +7,8 @@ import { type Templates, scripts, templates } from './escaping-templates.js'
 const SEED = 20_260_225
 
 for (const [title, arbitrary, find, runs] of [
-  ['no value changes what a browser reads, in whatever template', templates, findEscape, 700],
-  ['no value is run by a script, whatever stands around it', scripts, findScriptEscape, 700]
+  ['no value changes what a browser reads, in whatever template', templates, findEscape, 2500],
+  ['no value is run by a script, whatever stands around it', scripts, findScriptEscape, 1000]
 ] as const) {
   test(title, async t => {
     let accepted = 0

@@ -30,6 +30,23 @@ export const HOSTILE_SCRIPT: unknown[] = [
   'PWN()', '+PWN()+', '"+PWN()+"', "'+PWN()+'", '*/PWN()/*', '\nPWN()\n', '$' + '{PWN()}', '</script><script>PWN()</script>', '\\', '"', "'", '--', '<!--', '<script>', -1, ['PWN()'], { PWN: 'PWN()' }, '\u2028PWN()\u2028', '/;PWN();/'
 ]
 
+/** What fits together, so that values get far: each place that is not safe, with what leads out of it. */
+const AROUND: Array<[string, string]> = [
+  ['<p title="', '">'], ["<p title='", "'>"], ['<p title=', '>'], ['<a href="', '">x</a>'], ['<a href="java', '">x</a>'], ['<a href="java&#115;', '">x</a>'], ['<a href="', 'script:PWN()">x</a>'], ['<a href="', ':PWN()">x</a>'],
+  ['<a href="', '&colon;PWN()">x</a>'], ['<a href="', '{{= y}}">x</a>'], ['<a href="/', '">x</a>'], ['<a href="{{= y}}/', '">x</a>'], ['<script src="', '"></script>'], ['<script src="/', '"></script>'], ['<script src="//', '"></script>'],
+  ['<base href="', '">'], ['<object data="', '"></object>'], ['<title>', '</title>'], ['<title></tit', 'le><b a="</title>">'], ['<textarea></text', 'area><b a="</textarea>">'], ['<!--', '-->'], ['<!-- --!>', ' --><!-- -->'], ['<!-->', '-->'],
+  ['<style>', '</style>'], ['<noscript>', '</noscript>'], ['<noscript><b title="</noscript>', '">'], ['<xmp><b title="</xmp>', '">'], ['<svg>', '</svg>'], ['<svg><title>', '</title></svg>'], ['<svg><title><a b="</title><script>', '</script>">'],
+  ['<svg><style><a b="</style>', '">'], ['<svg><p><title><a b="</title><script>', '</script>">'], ['<svg><p><style>', '</style>'], ['<math><mi><title><a b="</title><img ', '>">'], ['<svg><![CDATA[<a b="]]><img ', '>">'], ['<![CDATA[<a b="]]>', '">'],
+  ['<p <% if test="on" %>title="<% else %>id="<%/ if %>', '">'], ['<p <% if test="on" %>onclick<% else %>title<%/ if %>="', '">'], ['<a href="<% if test="on" %>java<%/ if %>', '">x</a>'], ['<a href="<% each of="list" %>', '<%/ each %>">x</a>'],
+  ['<b<% each of="list" %> title="', '"<%/ each %>>'], ['<% each of="list" %><i title="', '"><%/ each %>'], ['<i onclick="', '">'], ['<i style="', '">'], ['<iframe srcdoc="', '"></iframe>'], ['<script>"', '"</script>']
+]
+
+/** The same in scripts. */
+const AROUND_SCRIPT: Array<[string, string]> = [
+  ['a = "', '";'], ["a = '", "';"], ['a = `', '`;'], ['a = "\\"', '";'], ['a = "\\\\" + ', ';'], ['/* ', ' */'], ['/* * ', ' */'], ['// a\n', ';'], ['// ', '\n'], ['a = b / ', ';'], ['a = /', '/;'], ['a = /["]/; a = "', '";'], ['a = /"/; a = ', ' + "";'],
+  ['a --> ', '\n'], ['<!-- "', '"\n'], ['\n--> "\n', ''], ['\n--> /*\n" */ ', ' "'], ['a = `"$' + '{', '}"`;'], ['a = [', '];'], ['a = { b: ', ' };'], ['a = "b" + ', ' + "c";'], ['a = ', ';'], ['(', ')']
+]
+
 type Text = fc.Arbitrary<string>
 
 function joined (pieces: Text, minLength: number, maxLength: number): Text {
@@ -37,7 +54,10 @@ function joined (pieces: Text, minLength: number, maxLength: number): Text {
 }
 
 function piecesOf (own: string[]): Text {
-  return joined(fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...HTML) }, { weight: 2, arbitrary: fc.constantFrom(...VALUES, ...own) }), 0, 6)
+  const loose = joined(fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...HTML) }, { weight: 2, arbitrary: fc.constantFrom(...VALUES, ...own) }), 0, 6)
+  const value = fc.constantFrom(...VALUES, ...own, ...own)
+  const fitting = fc.tuple(fc.constantFrom(...AROUND), value).map(([[before, after], inner]) => before + inner + after)
+  return fc.oneof(loose, joined(fc.oneof({ weight: 3, arbitrary: fitting }, { weight: 1, arbitrary: fc.constantFrom(...HTML) }), 1, 2))
 }
 
 function textOf (pieces: Text): Text {
@@ -52,11 +72,21 @@ const ON_PAGE = textOf(piecesOf([]))
 const CALL = fc.tuple(fc.constantFrom('{{= x}}', 'a{{= y}}', '{{= safe}}', 'java&#115;cript:'), ON_PAGE).map(([attr, slot]) =>
   `<% part.html attr="${attr}" %><slot:slot>${slot}</slot:slot><%/ part.html %>`)
 
-export const templates: fc.Arbitrary<Templates> = fc.record({
-  page: fc.tuple(ON_PAGE, fc.oneof({ weight: 2, arbitrary: fc.constantFrom('{{= x}}', '') }, { weight: 1, arbitrary: CALL }), ON_PAGE).map(all => all.join('')),
-  // All of its slots and attributes are there, so that it can be used.
-  partial: textOf(piecesOf(IN_PARTIAL)).map(text => `${text}<i>{{slot}}{{@attr}}</i>`)
-})
+const SIMPLE_PARTIAL = '<i>{{slot}}{{@attr}}</i>'
 
-export const scripts: fc.Arbitrary<Templates> = joined(fc.constantFrom(...SCRIPT), 0, 8)
-  .map(text => ({ page: `<script>${text}{{= x | json }}</script>`, partial: '' }))
+// All of its slots and attributes are there, so that it can be used.
+const WITH_PARTIAL = fc.record({
+  page: fc.oneof(CALL, fc.tuple(ON_PAGE, CALL, ON_PAGE).map(all => all.join(''))),
+  partial: textOf(piecesOf(IN_PARTIAL)).map(text => text + SIMPLE_PARTIAL)
+})
+const WITHOUT = fc.oneof(ON_PAGE, fc.tuple(ON_PAGE, fc.constantFrom('{{= x}}', ''), ON_PAGE).map(all => all.join('')))
+  .map(page => ({ page, partial: SIMPLE_PARTIAL }))
+
+export const templates: fc.Arbitrary<Templates> = fc.oneof(WITHOUT, WITH_PARTIAL)
+
+const LOOSE_SCRIPT = joined(fc.constantFrom(...SCRIPT), 0, 8).map(text => `${text}{{= x | json }}`)
+const FITTING_SCRIPT = fc.tuple(joined(fc.constantFrom(';', '\n', 'b;', '"c";', '// d\n', '/* e */'), 0, 2), fc.constantFrom(...AROUND_SCRIPT))
+  .map(([first, [before, after]]) => `${first}${before}{{= x | json }}${after}`)
+
+export const scripts: fc.Arbitrary<Templates> = fc.oneof(LOOSE_SCRIPT, FITTING_SCRIPT)
+  .map(text => ({ page: `<script>${text}</script>`, partial: '' }))
