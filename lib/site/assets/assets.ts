@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { AssetUnknown, AssetsMissing, ImageSizeUnknown, NotAnImage } from '../errors.js'
+import { similarName } from '../template/similar.js'
 import { IMAGE_FILE, readingsOf } from './asset-path.js'
 import { DevelopmentFiles } from './development-files.js'
 import { checkAttributes, imageTag, unknownImageTag, type ImageAttributes } from './image-tag.js'
@@ -142,8 +143,7 @@ class BuiltFiles implements AssetFiles {
   }
 
   similar (path: string): string | null {
-    const lower = path.toLowerCase()
-    return [...this.#urls.keys()].find(known => known.toLowerCase() === lower) ?? null
+    return similarName(path, this.#urls.keys())
   }
 
   isImmutable (url: string): boolean {

@@ -1,11 +1,11 @@
 import { ImageAttributesMissing } from '../errors.js'
+import { escapeText } from '../template/escape.js'
 import type { ImageMeta, ImageVariant } from './manifest.js'
 
 export type ImageAttributes = Readonly<Record<string, string>>
 
 /** Of several formats the browser takes the first that it knows: the smallest come first. */
 const SOURCES = ['avif', 'webp'] as const
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
 
 /** @throws FST_ISR_ERR_SITE_IMAGE_ATTRIBUTES */
 export function checkAttributes (attributes: ImageAttributes): void {
@@ -61,6 +61,6 @@ function withSrcset (variants: readonly ImageVariant[], sizes: string): { srcset
 
 function tag (name: string, attributes: Record<string, string | undefined>): string {
   const written = Object.entries(attributes).flatMap(([attribute, value]) =>
-    value === undefined ? [] : [` ${attribute}="${value.replace(/[&<>"']/g, char => ESCAPES[char] as string)}"`])
+    value === undefined ? [] : [` ${attribute}="${escapeText(value)}"`])
   return `<${name}${written.join('')} />`
 }
