@@ -1,6 +1,6 @@
 import path from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
-import { Assets } from './assets/assets.js'
+import { Assets, lenient } from './assets/assets.js'
 import { AssetsMissing } from './errors.js'
 import type { SiteSettings } from './options.js'
 
@@ -12,12 +12,18 @@ export interface AssetContext {
   readonly assets: Assets | null
 }
 
-/** Assets of a site: built ones; in development, their sources. */
-export async function openAssets ({ root, dev, static: served }: SiteSettings, log: FastifyBaseLogger): Promise<AssetContext> {
+/**
+ * Assets of a site: built ones; in development, their sources. One that is not
+ * there is an error in development and while `isBuilding`; a visitor gets the
+ * page all the same.
+ */
+export async function openAssets ({ root, dev, static: served }: SiteSettings, isBuilding: () => boolean, log: FastifyBaseLogger): Promise<AssetContext> {
   if (served === null) return without(new AssetsMissing("none: the option 'static' is false"))
-  if (dev !== null && root !== null) return of(Assets.development(path.join(root, 'assets'), { prefix: served.prefix }))
+  if (dev !== null && root !== null) return of(Assets.development(path.join(root, 'assets'), { prefix: served.prefix }), assets => assets)
   try {
-    return of(await Assets.load(served.dir))
+    const built = await Assets.load(served.dir)
+    const passing = lenient(built, err => { log.error({ err }, err.message) })
+    return of(built, assets => isBuilding() ? assets : passing)
   } catch (error) {
     if (!(error instanceof AssetsMissing)) throw error
     // A site may have none. Who refers to one gets this as the reason.
@@ -26,8 +32,8 @@ export async function openAssets ({ root, dev, static: served }: SiteSettings, l
   }
 }
 
-function of (assets: Assets): AssetContext {
-  return { asset: path => assets.resolve(path), image: attributes => assets.image(attributes), assets }
+function of (assets: Assets, now: (assets: Assets) => Pick<Assets, 'resolve' | 'image'>): AssetContext {
+  return { asset: path => now(assets).resolve(path), image: attributes => now(assets).image(attributes), assets }
 }
 
 function without (error: Error): AssetContext {

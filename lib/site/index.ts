@@ -37,7 +37,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   const log = app.log.child({ plugin: 'fastify-isr' })
   const source = settings.source ?? fileSource(settings.root as string)
   await requireFolders(source, settings)
-  const assets = await openAssets(settings, log)
+  const assets = await openAssets(settings, () => app.isr.building, log)
   // Before the first look at the files, so that no change falls in between.
   const overlay: DevOverlay | null = settings.dev === null || settings.root === null
     ? null

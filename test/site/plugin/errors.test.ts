@@ -1,4 +1,6 @@
+import path from 'node:path'
 import t from 'tap'
+import { buildAssets } from '../../../lib/site/assets/build.js'
 import { startSite } from '../../helpers/site.js'
 
 const BROKEN = '<h1>Broken</h1>\n<% none.html %/>\n'
@@ -52,4 +54,21 @@ t.test('reply.page() with an error is the same 500', async (t) => {
     t.equal(status, 500)
     t.notMatch(body.toString(), /none\.html|nothing\.html/)
   }
+})
+
+t.test('an asset that is not there fails a build; a visitor gets the page, and the log the reason', async (t) => {
+  const folder = t.testdir({ assets: { css: { 'app.css': 'body { color: red }' } } })
+  const dir = path.join(folder, 'static')
+  await buildAssets({ source: path.join(folder, 'assets'), out: dir })
+  const { app, raw, logs } = await startSite(t, { 'pages/index.html': '<link href="{{+ /static/css/gone.css }}"><% img src="/static/gone.png" alt="" %/>' }, { site: { static: { dir } } })
+  const report = await app.isr.prerender()
+  t.equal(report.ok, false)
+  t.ok(logs.some(line => line['code'] === 'unresolved_asset'))
+  const { status, body } = await raw('/')
+  t.equal(status, 200)
+  t.match(body.toString(), '<link href="/static/css/gone.css"><img src="/static/gone.png" alt=""')
+  t.ok(logs.some(({ level, msg }) => level === 50 && msg.includes('/static/css/gone.css')))
+  t.ok(logs.some(({ level, msg }) => level === 50 && msg.includes('/static/gone.png')))
+  t.throws(() => app.site.asset(1 as unknown as string))
+  t.equal(app.site.asset('/static/css/none.css'), '/static/css/none.css')
 })
