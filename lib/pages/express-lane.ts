@@ -131,7 +131,7 @@ export class ExpressLane {
     const head = headOf(held, variant, now, isDisconnected(), this.#connection, settings)
     const isNotModified = reader.ifNoneMatch !== undefined && view.status === 200 && (reader.ifNoneMatch === variant.etag || matchesTag(reader.ifNoneMatch, variant.etag))
     const hasBody = needed === PROVEN_GET && !isNotModified
-    const whole = hasBody ? this.#wholes.of(head, variant.body) : null
+    const whole = hasBody ? this.#wholes.of(head, variant.body, now) : null
     this.head = whole ?? bytesOf(isNotModified ? head.notModified : head.full)
     this.body = hasBody && whole === null ? variant.body : null
     return held

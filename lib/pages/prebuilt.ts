@@ -42,7 +42,7 @@ export class Prebuilt {
     if (view.status === 200 && isNotModified(request.headers, variant.etag, view.lastModified)) {
       endWithHead(raw, 304, head.notModified.text, null, null)
     } else if (request.raw.method === 'HEAD') endWithHead(raw, view.status, head.full.text, null, null)
-    else endWithHead(raw, view.status, head.full.text, variant.body, this.#wholes.of(head, variant.body))
+    else endWithHead(raw, view.status, head.full.text, variant.body, this.#wholes.of(head, variant.body, now))
     return true
   }
 

@@ -1,4 +1,4 @@
-import { bytesOf, type Head } from './head.js'
+import type { Head } from './head.js'
 
 /** What all of them may take, on top of the memory tier. */
 const MOST_BYTES = 16 * 1024 * 1024
@@ -13,7 +13,9 @@ const MOST_PER_PAGE = 1024 * 1024
  */
 export class Wholes {
   readonly #mostBytes: number
+  /** In the order in which they were made: those whose second is over come first, or nearly so. */
   #heads: Head[] = []
+  #first = 0
   #bytes = 0
 
   constructor (mostBytes = MOST_BYTES) {
@@ -25,7 +27,7 @@ export class Wholes {
   }
 
   /** Null: write the two one after the other. */
-  of (head: Head, body: Buffer): Buffer | null {
+  of (head: Head, body: Buffer, now: number): Buffer | null {
     if (head.whole !== null) return head.whole
     const bytes = head.full.text.length + body.length
     if (bytes > MOST_PER_PAGE || bytes > this.#mostBytes) return null
@@ -33,17 +35,34 @@ export class Wholes {
       head.isAsked = true
       return null
     }
+    this.#forget(now)
     if (this.#bytes + bytes > this.#mostBytes) this.#clear()
-    head.whole = Buffer.concat([bytesOf(head.full), body], bytes)
+    // Memory of its own: a slice of Node's pool would keep all of that piece.
+    head.whole = Buffer.allocUnsafeSlow(bytes)
+    body.copy(head.whole, head.whole.write(head.full.text, 'latin1'))
     this.#heads.push(head)
     this.#bytes += bytes
     return head.whole
   }
 
-  /** All at once: those that are still wanted are made again, those of seconds that are over are not. */
+  /** Those of seconds that are over. */
+  #forget (now: number): void {
+    for (let head = this.#heads[this.#first]; head !== undefined && head.until <= now; head = this.#heads[this.#first]) {
+      this.#bytes -= head.whole?.length ?? 0
+      head.whole = null
+      this.#first++
+    }
+    if (this.#first > this.#heads.length / 2) {
+      this.#heads = this.#heads.slice(this.#first)
+      this.#first = 0
+    }
+  }
+
+  /** All at once: those that are still wanted are made again. */
   #clear (): void {
     for (const head of this.#heads) head.whole = null
     this.#heads = []
+    this.#first = 0
     this.#bytes = 0
   }
 }

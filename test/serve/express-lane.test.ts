@@ -6,6 +6,7 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastif
 import t, { type Test } from 'tap'
 import isr, { type IsrOptions } from '../../lib/index.js'
 import { probeNode } from '../../lib/pages/express-probe.js'
+import type { Head } from '../../lib/pages/head.js'
 import { Wholes } from '../../lib/pages/wholes.js'
 import { record, start, until, type Site } from '../helpers/app.js'
 import { makeCertificates } from '../helpers/certificates.js'
@@ -375,18 +376,25 @@ t.test('another one would not be', async (t) => {
   t.equal(site.app.isr.stats().expressLane, null)
 })
 
-t.test('heads and bodies in one piece are bounded', async (t) => {
+t.test('heads and bodies in one piece are bounded, and last for a second', async (t) => {
   const lines = () => ({ text: 'head', bytes: null })
-  const head = () => ({ from: 0, until: 0, freshUntil: 0, isDisconnected: false, connection: '', full: lines(), notModified: lines(), whole: null, isAsked: false })
+  const head = (until: number): Head => ({ from: 0, until, freshUntil: 0, isDisconnected: false, connection: '', full: lines(), notModified: lines(), whole: null, isAsked: false })
   const wholes = new Wholes(100)
-  const first = head()
-  t.equal(wholes.of(first, Buffer.alloc(40)), null, 'not for one answer')
-  t.equal(wholes.of(first, Buffer.alloc(40))?.length, 44)
-  t.equal(wholes.of(first, Buffer.alloc(40)), first.whole)
-  const second = head()
-  wholes.of(second, Buffer.alloc(90))
-  wholes.of(second, Buffer.alloc(90))
-  t.equal(first.whole, null)
+  const first = head(1000)
+  t.equal(wholes.of(first, Buffer.alloc(40), 0), null, 'not for one answer')
+  t.equal(wholes.of(first, Buffer.from('body'.repeat(10)), 0)?.toString(), `head${'body'.repeat(10)}`)
+  t.equal(wholes.of(first, Buffer.alloc(40), 0), first.whole)
+  t.equal(first.whole?.buffer.byteLength, 44, 'it holds no memory but its own')
+  const second = head(1000)
+  wholes.of(second, Buffer.alloc(90), 10)
+  wholes.of(second, Buffer.alloc(90), 10)
+  t.equal(first.whole, null, 'there is no room for both')
   t.equal(wholes.bytes, 94)
-  t.equal(wholes.of({ ...head(), isAsked: true }, Buffer.alloc(100)), null, 'nor for what is larger than all of them')
+  t.equal(wholes.of({ ...head(1000), isAsked: true }, Buffer.alloc(100), 20), null, 'nor for what is larger than all of them')
+
+  for (let page = 0; page < 50; page++) {
+    const late = head(1000 * (page + 2))
+    for (let times = 0; times < 2; times++) wholes.of(late, Buffer.alloc(4), 1000 * (page + 1))
+    t.equal(wholes.bytes, 8, 'those of seconds that are over are gone')
+  }
 })
