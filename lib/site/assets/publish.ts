@@ -40,16 +40,20 @@ export async function publish (output: Output, folder: string, { keep, now }: { 
 async function addAll (files: readonly OutputFile[], folder: string): Promise<number> {
   const added = await eachOf(files, AT_ONCE, async (file): Promise<number> => {
     const target = path.join(folder, file.name)
-    if (await isThere(target, file)) {
-      // Its age is how long it has been of no use.
-      const now = new Date()
-      await utimes(target, now, now)
-      return 0
-    }
+    if (await isThere(target, file) && await touch(target)) return 0
     await rename(await writeBeside(target, await file.load()), target)
     return 1
   })
   return added.reduce((sum, count) => sum + count, 0)
+}
+
+/** Its age is how long it has been of no use. False: another build has just removed it. */
+async function touch (target: string): Promise<boolean> {
+  const now = new Date()
+  return await utimes(target, now, now).then(() => true, (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return false
+    throw error
+  })
 }
 
 /** Another build may have thought for a moment that nobody needs one of them. */
