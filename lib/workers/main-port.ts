@@ -113,7 +113,9 @@ export class MainPort {
     try {
       const result = await this.#inside.run(id, () => this.#run(task, controller.signal))
       const bytes = result.body?.buffer
-      this.#outbox.post({ type: 'done', id, result }, bytes === undefined ? [] : [bytes as ArrayBuffer])
+      this.#outbox.post({ type: 'done', id, result }, bytes === undefined ? [] : [bytes as ArrayBuffer], error => {
+        this.#send({ type: 'failed', id, error: toPlain(error) })
+      })
     } catch (error) {
       this.#send({ type: 'failed', id, error: toPlain(error) })
     } finally {

@@ -211,7 +211,7 @@ export class RenderThread {
 
   #send (message: ToWorker): void {
     if (this.#ended !== null) return
-    if (message.type === 'task') this.#outbox.post(message)
+    if (message.type === 'task') this.#outbox.post(message, [], error => { this.#settle(message.id)?.reject(error) })
     else this.#outbox.send(message)
   }
 }
