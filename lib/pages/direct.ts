@@ -3,10 +3,10 @@ import { isOfFastify, stateOf } from './express-terms.js'
 import { isOwnHook, type Registry } from './registry.js'
 
 /**
- * Notes which routes have no onSend hook but the plugin's own: what is sent
- * there nobody changes on the way, and it need not take the way through
- * Fastify's reply; unless onResponse hooks ask the reply for its headers.  When all hooks are known; a Fastify that looks
- * different has no such routes.
+ * Notes which routes have no onSend hook but the plugin's own, and no
+ * onResponse hook that may ask the reply for its headers: what is sent there
+ * need not take the way through Fastify's reply. When all hooks are known; a
+ * Fastify that looks different has no such routes.
  */
 export function findDirectRoutes (root: FastifyInstance, registry: Registry): void {
   const fastify = stateOf(root)

@@ -55,9 +55,13 @@ export class Prebuilt {
   }
 }
 
+/** One Node, one answer, however many apps there are. */
+let probed: ReturnType<typeof probeHeads> | null = null
+
 /** Null: this Node's responses look different, and make their heads themselves. */
 export async function openPrebuilt (settings: Settings, log: FastifyBaseLogger): Promise<Prebuilt | null> {
-  const difference = await probeHeads()
+  probed ??= probeHeads()
+  const difference = await probed
   if (difference === null) return new Prebuilt(settings)
   log.info(`heads of answers are not prebuilt: the HTTP server of Node ${process.version} is not as expected (${difference})`)
   return null
