@@ -52,6 +52,12 @@ export interface SiteOptions {
   check?: { every?: number }
   /** Filters of `{{= value | name }}`, beside the built-in ones. */
   filters?: Record<string, Filter>
+  /**
+   * What every template sees beside what it is given: the origin for canonical
+   * links, a navigation. A function is asked for each render. What a handler or
+   * front matter of the same name says goes first.
+   */
+  data?: Record<string, unknown> | ((page: DataOf) => Record<string, unknown>)
   /** Another reader of front matter, such as one for YAML. */
   frontMatter?: { parse: (text: string, file: string) => FrontMatter }
   /** Markdown pages and collections. */
@@ -79,6 +85,9 @@ export interface SiteOptions {
   /** Milliseconds since the epoch; injected by tests. @default Date.now */
   clock?: () => number
 }
+
+/** What common data are asked for. `path`: of the page, without query; null for `404.html`, `500.html` and `app.site.render()`. */
+export interface DataOf { path: string | null }
 
 /** The result is escaped like any value, unless it is a `SafeHtml`. */
 export type Filter = (value: unknown) => unknown

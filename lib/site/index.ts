@@ -67,12 +67,12 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   const { problems, templates } = await content.load()
   for (const error of problems) log.error(error.message)
   for (const { file, line, column, code, message, frame } of templates.problems) log.error({ code, file, line, column, frame }, `${file}:${line}:${column} [${code}] ${message}`)
-  const renderer: Renderer = new Renderer({ files, log, assets, overlay })
+  const renderer: Renderer = new Renderer({ files, log, assets, common: settings.data, overlay })
   const notFound = new NotFound({ isOwn: settings.notFound, files, renderer })
 
   const site: Site = {
     render (name, data) {
-      const { html, deps } = renderer.render(name, data)
+      const { html, deps } = renderer.render(name, null, data)
       return { html, tags: [...deps].map(tagOf) }
     },
     pages: () => files.pages(),

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { CollectionOptions, FeedOptions, FieldType, Filter, FrontMatter, MarkdownOptions, SiteOptions, Source } from '../../types/site.js'
+import type { CollectionOptions, DataOf, FeedOptions, FieldType, Filter, FrontMatter, MarkdownOptions, SiteOptions, Source } from '../../types/site.js'
 import { InvalidOption } from '../errors.js'
 import { bool, group, packageRoot, readBaseUrl, seconds, show, unknownKeys, whole } from '../options.js'
 import { CollectionUnknown, DevInProduction } from './errors.js'
@@ -19,6 +19,8 @@ export interface SiteSettings {
   /** Milliseconds; null: never. */
   readonly checkEvery: number | null
   readonly filters: Readonly<Record<string, Filter>>
+  /** What every template sees. */
+  readonly data: (page: DataOf) => Record<string, unknown>
   readonly frontMatter: { readonly parse: (text: string, file: string) => FrontMatter } | null
   readonly markdown: MarkdownOptions
   readonly images: NonNullable<SiteOptions['images']>
@@ -33,7 +35,7 @@ export interface SiteSettings {
 }
 
 const KNOWN: Record<keyof SiteOptions, true> = {
-  root: true, source: true, prefix: true, dev: true, baseUrl: true, static: true, collections: true, check: true, filters: true, frontMatter: true, markdown: true, images: true, css: true, redirects: true, feed: true, sitemap: true, robots: true, notFound: true, timings: true, clock: true
+  root: true, source: true, prefix: true, dev: true, baseUrl: true, static: true, collections: true, check: true, filters: true, data: true, frontMatter: true, markdown: true, images: true, css: true, redirects: true, feed: true, sitemap: true, robots: true, notFound: true, timings: true, clock: true
 }
 
 const FIELD_TYPES: readonly FieldType[] = ['text', 'date', 'boolean', 'number', 'list']
@@ -56,6 +58,7 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
     collections,
     checkEvery: readCheck(options.check),
     filters: readFilters(options.filters),
+    data: readData(options.data),
     frontMatter: readFrontMatter(options.frontMatter),
     markdown: readMarkdown(options.markdown),
     images: readImages(options.images),
@@ -137,6 +140,13 @@ function readFilters (value: SiteOptions['filters']): Readonly<Record<string, Fi
   if (value === undefined) return {}
   for (const [name, filter] of entries(value, 'filters')) fn(filter, `filters.${name}`, 'a function of one value')
   return Object.freeze({ ...value })
+}
+
+function readData (value: unknown): SiteSettings['data'] {
+  if (typeof value === 'function') return value as SiteSettings['data']
+  if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value))) throw new InvalidOption('data', 'an object, or a function of the page that returns one', show(value))
+  const data = Object.freeze({ ...value })
+  return () => data
 }
 
 function readFrontMatter (value: SiteOptions['frontMatter']): SiteSettings['frontMatter'] {

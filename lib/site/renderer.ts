@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger, FastifyReply } from 'fastify'
-import type { CollectionItem } from '../../types/site.js'
+import type { CollectionItem, DataOf } from '../../types/site.js'
 import type { DevOverlay } from './development.js'
 import { builtInPage, problemAsHtml } from './error-pages.js'
 import { DEV_PREFIX } from './dev-prefix.js'
@@ -15,6 +15,8 @@ export interface RendererOptions {
   log: FastifyBaseLogger
   /** Resolves `{{+ /static/… }}` and `<% img %>`. */
   assets: Pick<RenderContext, 'asset' | 'image'>
+  /** What every template sees. */
+  common: (page: DataOf) => Record<string, unknown>
   /** Only in development. */
   overlay: DevOverlay | null
 }
@@ -38,13 +40,18 @@ export class Renderer {
     this.#options = options
   }
 
-  /** @throws TemplateError */
-  render (name: string, data: Record<string, unknown> = {}, frontMatter?: Readonly<Record<string, unknown>>): RenderedPage {
-    const { files, assets } = this.#options
+  /**
+   * `path`: of the page that it is for, or null.
+   *
+   * @throws TemplateError
+   */
+  render (name: string, path: string | null, given: Record<string, unknown> = {}, frontMatter?: Readonly<Record<string, unknown>>): RenderedPage {
+    const { files, assets, common } = this.#options
     const { templates } = files.snapshot
+    const data = withOwn(withOwn({}, common({ path }), frontMatter), given)
     const used = new Set(depsOf(data, files))
     const values = files.collectionsAsData(name => { used.add(`collection:${name}`) })
-    const { html, deps, warnings } = templates.render(files.templateName(name), Object.defineProperties(values, Object.getOwnPropertyDescriptors(data)), {
+    const { html, deps, warnings } = templates.render(files.templateName(name), withOwn(values, data), {
       ...assets,
       ...(frontMatter === undefined ? {} : { frontMatter })
     })
@@ -54,7 +61,7 @@ export class Renderer {
 
   /** @throws TemplateError */
   renderFile (page: FilePage): RenderedPage {
-    return this.render(page.template, { page: { ...page.data, url: page.url, toc: page.toc } }, page.frontMatter)
+    return this.render(page.template, page.url, { page: { ...page.data, url: page.url, toc: page.toc } }, page.frontMatter)
   }
 
   /** The body of an item, whose tags are those of its Markdown. */
@@ -65,7 +72,7 @@ export class Renderer {
 
   /** `reply.page()`. */
   sendPage (reply: FastifyReply, name: string, data?: Record<string, unknown>): FastifyReply {
-    return this.#send(reply, () => this.render(name, data))
+    return this.#send(reply, path => this.render(name, path, data))
   }
 
   sendFile (reply: FastifyReply, page: FilePage): FastifyReply {
@@ -81,12 +88,12 @@ export class Renderer {
     return reply.send(this.#errorPage(status))
   }
 
-  #send (reply: FastifyReply, render: () => RenderedPage): FastifyReply {
+  #send (reply: FastifyReply, render: (path: string) => RenderedPage): FastifyReply {
     const { request } = reply
     const { files, overlay } = this.#options
     const path = rawPath(request.raw.url ?? '/')
     try {
-      const { html, deps } = render()
+      const { html, deps } = render(path)
       if (request.isrRender?.reason === 'build' && html.includes(DEV_PREFIX)) throw new DevInPage(path)
       overlay?.rendered(request.raw.url ?? '/', deps)
       files.remember(path, deps)
@@ -129,7 +136,7 @@ export class Renderer {
     let html = builtInPage(status)
     if (snapshot.templates.has(`pages/${name}`)) {
       try {
-        html = this.render(`pages/${name}`, {}, snapshot.frontMatterOf(`pages/${name}`)).html
+        html = this.render(`pages/${name}`, null, {}, snapshot.frontMatterOf(`pages/${name}`)).html
       } catch (error) {
         log.error({ err: error }, `pages/${name} could not be rendered: ${(error as Error).message}`)
       }
@@ -137,6 +144,14 @@ export class Renderer {
     made.set(status, html)
     return html
   }
+}
+
+/** Getters stay getters. Names in `but` are left out: what is nearer says more. */
+function withOwn (target: Record<string, unknown>, source: object, but: object = {}): Record<string, unknown> {
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(source))) {
+    if (!Object.hasOwn(but, name)) Object.defineProperty(target, name, property)
+  }
+  return target
 }
 
 /** What the values of a page say about where they come from: an item is a page, a list of items a collection. */

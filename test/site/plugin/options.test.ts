@@ -52,6 +52,7 @@ t.test('what is wrong is refused with the name of the option and what it must be
     [{ collections: { posts: { ...posts, schema: { date: 'time' } } } }, /option 'collections.posts.schema.date' must be 'text' or 'date'/],
     [{ check: { every: '60' } }, /option 'check.every' must be a number of seconds/],
     [{ filters: { up: 'toUpperCase' } }, /option 'filters.up' must be a function/],
+    [{ data: 'all' }, /option 'data' must be an object, or a function of the page that returns one/],
     [{ frontMatter: {} }, /option 'frontMatter.parse' must be a function/],
     [{ images: { widths: [0] } }, /option 'images.widths' must be an array of widths/],
     [{ images: { formats: ['png'] } }, /option 'images.formats' must be an array of 'webp' and 'avif'/],

@@ -70,3 +70,36 @@ t.test('nobody has two sites', async (t) => {
   await app.register(site, { source: memorySource({ 'pages/index.html': '' }), static: false })
   await t.rejects(async () => { await app.register(site, { source: memorySource({ 'pages/index.html': '' }), static: false }) }, { code: 'FST_ISR_ERR_SITE_ALREADY_REGISTERED' })
 })
+
+t.test('data of the option are there for every template; what is nearer goes first', async (t) => {
+  const asked: unknown[] = []
+  const files = {
+    'partials/head.html': '<link rel="canonical" href="https://example.com{{= path? }}"><p>{{= name }} {{= mood? }}</p>',
+    'pages/index.html': '<% head.html %/>',
+    'pages/about.html': '---\nmood: of the file\n---\n<% head.html %/>',
+    'pages/404.html': '<% head.html %/>'
+  }
+  const { raw, app } = await startSite(t, files, {
+    site: { data (page) { asked.push(page.path); return { ...page, name: 'Everywhere', mood: 'common' } } },
+    declare (app) { app.get('/live', async (_request, reply) => reply.page('head.html', { mood: 'of the handler' })) }
+  })
+  const body = async (target: string): Promise<string> => (await raw(target)).body.toString()
+  t.equal(await body('/'), '<link rel="canonical" href="https://example.com/"><p>Everywhere common</p>')
+  t.match(await body('/about?query'), 'com/about"><p>Everywhere of the file</p>')
+  t.match(await body('/live?query'), 'com/live"><p>Everywhere of the handler</p>')
+  t.match(await body('/nothing'), 'com"><p>Everywhere common</p>')
+  t.match(app.site.render('head.html').html, 'com"><p>Everywhere common</p>')
+  t.same(asked, ['/', '/about', '/live', null, null])
+
+  const fixed = await startSite(t, files, { site: { data: { name: 'An object' } } })
+  t.match((await fixed.raw('/')).body.toString(), '<p>An object </p>')
+})
+
+t.test('a page that shows a list of the common data is made of its collection', async (t) => {
+  const { app, raw } = await startSite(t, { ...FILES, 'partials/latest.html': '<% each of="latest" as="item" %><li>{{= item.title }}</li><%/ each %>' }, {
+    site: { collections: { posts: POSTS }, data: () => ({ latest: app.site.collection('posts').all() }) },
+    declare (app) { app.get('/latest', { config: { prerender: true } }, async (_request, reply) => reply.page('latest.html')) }
+  })
+  t.match((await raw('/latest')).body.toString(), '<li>B</li>')
+  t.ok((await app.isr.inspect('/latest')).tags.includes('collection:posts'))
+})
