@@ -1,4 +1,4 @@
-import { chromium, type BrowserContextOptions, type LaunchOptions, type Page } from 'playwright-core'
+import { chromium, type Browser, type BrowserContextOptions, type LaunchOptions, type Page } from 'playwright-core'
 
 /** What is needed of a test: tap's `t` fits. */
 interface Test {
@@ -14,9 +14,9 @@ interface OpenPage {
   errors: string[]
 }
 
-/** Opens an empty page in a real browser, which is closed when the test ends. */
-export async function openPage (t: Test, options?: BrowserContextOptions, launch?: LaunchOptions): Promise<OpenPage> {
-  const browser = await chromium.launch({
+/** A real browser, that asks nothing of the network by itself. */
+export async function launchChromium ({ args = [], ...launch }: LaunchOptions = {}): Promise<Browser> {
+  return await chromium.launch({
     ...launch,
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
     args: [
@@ -27,9 +27,15 @@ export async function openPage (t: Test, options?: BrowserContextOptions, launch
       '--no-first-run',
       '--disable-background-networking',
       '--disable-component-update',
-      '--disable-sync'
+      '--disable-sync',
+      ...args
     ]
   })
+}
+
+/** Opens an empty page in a real browser, which is closed when the test ends. */
+export async function openPage (t: Test, options?: BrowserContextOptions, launch?: LaunchOptions): Promise<OpenPage> {
+  const browser = await launchChromium(launch)
   t.teardown(() => browser.close())
 
   const context = await browser.newContext(options)
