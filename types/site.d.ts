@@ -97,6 +97,13 @@ export type FieldType = 'text' | 'date' | 'boolean' | 'number' | 'list'
 export interface CollectionOptions {
   /** Folder of its files, relative to the site's root, such as `content/blog`. */
   dir: string
+  /**
+   * Where its files come from, in place of the site's own: of a folder that
+   * lies elsewhere, `fileSource(new URL('../docs/', import.meta.url))`. They are
+   * called as if they stood in `dir`.
+   * @default the site's files
+   */
+  source?: Source
   /** The path of an item, such as `` post => `/blog/${post.slug}` ``. */
   url: (item: CollectionItem) => string
   /** What front matter must hold, by key. Keys not named stay as they are. */
@@ -122,6 +129,7 @@ export interface CollectionItem {
   /** Headings, of an item in Markdown. */
   readonly toc: readonly { id: string, text: string, level: number }[]
   readonly tags: readonly string[]
+  /** Of front matter, else the first `# heading` of Markdown. */
   readonly title?: string
   readonly date?: Date
   readonly updated?: Date
@@ -143,6 +151,12 @@ export interface MarkdownOptions {
    * @default bash, css, diff, dockerfile, http, javascript, json, markdown, plaintext, sql, typescript, xml, yaml
    */
   languages?: string[]
+  /**
+   * Where a relative link leads that names no page and no item of the site:
+   * `href` as written, `file` relative to the site's root. Without a result it
+   * stays as it is.
+   */
+  link?: (href: string, file: string) => string | undefined
 }
 
 export interface FeedOptions {
@@ -162,7 +176,7 @@ export interface Source {
   read (path: string): Promise<SourceText | null>
   /** A cheap look: equal stamps need no read. Null: there is none. */
   stamp (path: string): Promise<string | null>
-  /** Absolute path for messages; null when there is none. */
+  /** Absolute path (of `''`: of all); null when there is none. Development watches it. */
   locate (path: string): string | null
 }
 
@@ -216,6 +230,7 @@ export interface PageInfo {
   path: string
   /** File, relative to the site's root. */
   file: string
+  /** Of front matter, else the first `# heading` of Markdown. */
   title: string | null
   noindex: boolean
   data: Record<string, unknown>

@@ -2,6 +2,7 @@ import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { SiteChange } from '../../types/site.js'
 import type { Dev } from './dev/index.js'
+import type { Mounts } from './source/source.js'
 import type { TemplateProblem } from './template/index.js'
 
 /** Pages whose parts are remembered. */
@@ -10,6 +11,8 @@ const MOST_PAGES = 1000
 export interface DevelopmentOptions {
   /** Absolute path of the site. */
   root: string
+  /** Folders of the site that lie elsewhere. */
+  mounts: Mounts
   staticPrefix: string | null
   poll: number | null
   /** Looks at files of the site (relative names); tells what that changes. */
@@ -36,12 +39,13 @@ export interface DevOverlay {
 export async function startDevelopment (app: FastifyInstance, options: DevelopmentOptions): Promise<DevOverlay> {
   const { startDev } = await import('./dev/index.js')
   const deps = new Map<string, ReadonlySet<string>>()
+  const folders = foldersOf(options)
   const dev: Dev = await startDev(app, {
-    watch: [options.root],
+    watch: folders.map(({ folder }) => folder),
     ...(options.poll === null ? {} : { poll: options.poll }),
     depsOf: page => deps.get(page) ?? null,
     async onChange (paths) {
-      const files = paths.map(file => path.relative(options.root, file).split(path.sep).join('/'))
+      const files = paths.flatMap(file => namesOf(file, folders))
       const { changed, removed } = await options.look(files)
       const assets = files.map(file => assetOf(file, options.staticPrefix)).filter(name => name !== null)
       return { changed: [...changed, ...removed, ...assets], error: options.problem() ?? undefined }
@@ -57,6 +61,30 @@ export async function startDevelopment (app: FastifyInstance, options: Developme
     },
     failed: (page, problem) => dev.failed(page, problem)
   }
+}
+
+interface Folder {
+  /** Absolute path. */
+  folder: string
+  /** What its files are called within the site; empty for the site itself, or with a slash at its end. */
+  prefix: string
+}
+
+/** The site, and where else files of it come from, as far as that is on disk. */
+function foldersOf ({ root, mounts }: DevelopmentOptions): Folder[] {
+  const folders: Folder[] = [{ folder: root, prefix: '' }]
+  for (const [at, source] of mounts) {
+    const folder = source.locate('')
+    if (folder !== null) folders.push({ folder, prefix: `${at}/` })
+  }
+  return folders
+}
+
+/** One folder may lie in another: a file has a name in each. */
+function namesOf (file: string, folders: readonly Folder[]): string[] {
+  return folders
+    .filter(({ folder }) => file.startsWith(folder + path.sep))
+    .map(({ folder, prefix }) => prefix + path.relative(folder, file).split(path.sep).join('/'))
 }
 
 /** `assets/css/app.css` → `asset:/static/css/app.css`. */

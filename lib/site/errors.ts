@@ -36,7 +36,7 @@ export const FileUnreadable = createError<[string, string, Cause?]>(
 export const FilterInvalid = createError<[string, string]>(
   'FST_ISR_ERR_SITE_FILTER', "option 'filters': '%s' %s", 500, TypeError)
 export const FolderMissing = createError<[string, string, Cause?]>(
-  'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or set the option 'root'")
+  'FST_ISR_ERR_SITE_FOLDER', "the site has no folder '%s': looked for %s; create it, or correct the option that names it: 'root', or 'dir' or 'source' of a collection")
 export const FrontMatterInvalid = createError<[string, number, string]>(
   'FST_ISR_ERR_SITE_FRONT_MATTER', '%s:%d: front matter: %s')
 export const ImageAttributesMissing = createError<[string, string]>(

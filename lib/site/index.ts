@@ -19,7 +19,7 @@ import { Renderer } from './renderer.js'
 import { SiteFiles } from './site-files.js'
 import { tagOf } from './freshness/index.js'
 import { watchVisitors } from './visitors.js'
-import { fileSource, memorySource } from './source/source.js'
+import { fileSource, memorySource, mountedSource } from './source/source.js'
 import { compileTemplates, SafeHtml } from './template/index.js'
 
 export type * from '../../types/site.js'
@@ -35,7 +35,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   if (app.hasDecorator('site')) throw new SiteAlreadyRegistered()
   // The command line shows warnings of this name.
   const log = app.log.child({ plugin: 'fastify-isr' })
-  const source = settings.source ?? fileSource(settings.root as string)
+  const source = mountedSource(settings.source ?? fileSource(settings.root as string), settings.mounts)
   await requireFolders(source, settings)
   const assets = await openAssets(settings, () => app.isr.building, log)
   // Before the first look at the files, so that no change falls in between.
@@ -43,6 +43,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
     ? null
     : await startDevelopment(app, {
       root: settings.root,
+      mounts: settings.mounts,
       staticPrefix: settings.static?.prefix ?? null,
       poll: settings.dev.poll,
       look: async names => await files.look(names),

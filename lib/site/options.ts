@@ -16,6 +16,8 @@ export interface SiteSettings {
   readonly baseUrl: URL | null
   readonly static: { readonly prefix: string, readonly dir: string } | null
   readonly collections: ReadonlyMap<string, CollectionOptions>
+  /** Folders of collections that have a source of their own. */
+  readonly mounts: ReadonlyMap<string, Source>
   /** Milliseconds; null: never. */
   readonly checkEvery: number | null
   readonly filters: Readonly<Record<string, Filter>>
@@ -44,7 +46,7 @@ const WIDEST = 16_383
 
 export function readSiteOptions (options: SiteOptions): SiteSettings {
   unknownKeys(options, KNOWN, '')
-  const source = readSource(options.source)
+  const source = readSource(options.source, 'source')
   if (source !== null && options.root !== undefined) throw new InvalidOption('root', "left out when there is a 'source'", show(options.root))
   const collections = readCollections(options.collections)
   const baseUrl = options.baseUrl === undefined ? null : readBaseUrl(options.baseUrl)
@@ -56,6 +58,7 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
     baseUrl,
     static: readStatic(options.static),
     collections,
+    mounts: mountsOf(collections),
     checkEvery: readCheck(options.check),
     filters: readFilters(options.filters),
     data: readData(options.data),
@@ -73,11 +76,11 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
   })
 }
 
-function readSource (value: unknown): Source | null {
+function readSource (value: unknown, name: string): Source | null {
   if (value === undefined) return null
   const methods = ['list', 'read', 'stamp', 'locate']
   const given = (value ?? {}) as Record<string, unknown>
-  if (!methods.every(method => typeof given[method] === 'function')) throw new InvalidOption('source', 'an object with list(), read(), stamp() and locate(), such as memorySource({ … })', show(value))
+  if (!methods.every(method => typeof given[method] === 'function')) throw new InvalidOption(name, 'an object with list(), read(), stamp() and locate(), such as memorySource({ … })', show(value))
   return value as Source
 }
 
@@ -115,9 +118,10 @@ function readCollections (value: SiteOptions['collections']): ReadonlyMap<string
   for (const [name, given] of entries(value, 'collections')) {
     const at = `collections.${name}`
     if (!/^[A-Za-z][\w-]*$/.test(name)) throw new InvalidOption(at, 'named by letters, digits, dashes and underscores', show(name))
-    const options = group(given, at, { dir: true, url: true, schema: true, sort: true, filter: true, future: true })
+    const options = group(given, at, { dir: true, source: true, url: true, schema: true, sort: true, filter: true, future: true })
     // A slash at its end is a matter of taste; one at its beginning would mean another folder.
     if (typeof options.dir !== 'string' || !/^(?!\.{0,2}\/)(?!.*\/\.{0,2}\/)[^\\\0]+$/.test(`${options.dir.replace(/\/$/, '')}`)) throw new InvalidOption(`${at}.dir`, "a folder of the site such as 'content/blog'", show(options.dir))
+    readSource(options.source, `${at}.source`)
     if (typeof options.url !== 'function') throw new InvalidOption(`${at}.url`, 'a function of the item that returns its path', show(options.url))
     for (const [field, type] of options.schema === undefined ? [] : entries(options.schema, `${at}.schema`)) {
       if (!FIELD_TYPES.includes(type)) throw new InvalidOption(`${at}.schema.${field}`, FIELD_TYPES.map(one => `'${one}'`).join(' or '), show(type))
@@ -128,6 +132,20 @@ function readCollections (value: SiteOptions['collections']): ReadonlyMap<string
     collections.set(name, Object.freeze({ ...options, dir: options.dir.replace(/\/$/, '') }))
   }
   return collections
+}
+
+/** Where files of one folder came from two places, some of them would be hidden. */
+function mountsOf (collections: ReadonlyMap<string, CollectionOptions>): ReadonlyMap<string, Source> {
+  const mounts = new Map<string, Source>()
+  for (const [name, { dir, source }] of collections) {
+    if (source === undefined) continue
+    for (const [other, { dir: otherDir, source: otherSource }] of collections) {
+      const isWithin = dir.startsWith(`${otherDir}/`) || otherDir.startsWith(`${dir}/`)
+      if (isWithin || (dir === otherDir && otherSource !== source)) throw new InvalidOption(`collections.${name}.dir`, `a folder of its own: 'collections.${other}' has files of another source in it`, show(dir))
+    }
+    mounts.set(dir, source)
+  }
+  return mounts
 }
 
 function readCheck (value: SiteOptions['check']): number | null {
@@ -157,8 +175,9 @@ function readFrontMatter (value: SiteOptions['frontMatter']): SiteSettings['fron
 }
 
 function readMarkdown (value: SiteOptions['markdown']): MarkdownOptions {
-  const options = group(value, 'markdown', { highlight: true, languages: true })
+  const options = group(value, 'markdown', { highlight: true, languages: true, link: true })
   if (options.highlight !== undefined && options.highlight !== false) fn(options.highlight, 'markdown.highlight', 'false or a function of code and language that returns HTML')
+  fn(options.link, 'markdown.link', 'a function of href and file that returns a URL or undefined')
   const { languages } = options
   if (languages !== undefined && (!Array.isArray(languages) || !languages.every(language => typeof language === 'string'))) {
     throw new InvalidOption('markdown.languages', "an array of names such as 'typescript'", show(languages))

@@ -96,15 +96,17 @@ function sourcesOf (tags: readonly string[]): string[] {
   return tags.filter(tag => tag.startsWith('tpl:') && !tag.startsWith('tpl:asset:')).map(tag => tag.slice(4)).sort((a, b) => Number(a.startsWith('partials/')) - Number(b.startsWith('partials/')))
 }
 
-async function followLinks ({ app, baseUrl, read }: CheckOptions, pages: Checked[], add: (problem: CheckProblem) => void): Promise<number> {
+async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: Checked[], add: (problem: CheckProblem) => void): Promise<number> {
   const origin = baseUrl?.origin ?? 'http://site.invalid'
   const anchorsOf = new Map<string, ReadonlySet<string> | null>(pages.map(page => [page.path, page.anchors]))
   const broken = new Set<string>()
+  // A link between Markdown files is another one there.
+  const written = (file: string, link: string): string => files.snapshot.links.get(file)?.find(({ url }) => url === link)?.href ?? link
   const links = new Set<string>()
   for (const page of pages) {
     for (const link of page.links) {
       if (!URL.canParse(link, origin + page.path)) {
-        add({ code: 'broken_link', message: `'${link}' is no URL`, ...await placeOf(link, page.sources, read) })
+        add({ code: 'broken_link', message: `'${link}' is no URL`, ...await placeOf(link, page.sources, { read, written }) })
         continue
       }
       const url = new URL(link, origin + page.path)
@@ -116,13 +118,13 @@ async function followLinks ({ app, baseUrl, read }: CheckOptions, pages: Checked
         else anchorsOf.set(url.pathname, String(answer.headers['content-type']).startsWith('text/html') ? referencesOf(answer.body).anchors : null)
       }
       if (broken.has(url.pathname)) {
-        add({ code: 'broken_link', message: `nothing answers '${url.pathname}' (on ${page.path})`, ...await placeOf(link, page.sources, read) })
+        add({ code: 'broken_link', message: `nothing answers '${url.pathname}' (on ${page.path})`, ...await placeOf(link, page.sources, { read, written }) })
         continue
       }
       const anchor = decode(url.hash.slice(1))
       // The empty one and 'top' lead to the beginning of every page.
       if (anchor === '' || anchor === 'top' || anchorsOf.get(url.pathname)?.has(anchor) !== false) continue
-      add({ code: 'broken_anchor', message: `${url.pathname} has no element with the id '${anchor}' (linked on ${page.path})`, ...await placeOf(link, page.sources, read) })
+      add({ code: 'broken_anchor', message: `${url.pathname} has no element with the id '${anchor}' (linked on ${page.path})`, ...await placeOf(link, page.sources, { read, written }) })
     }
   }
   return links.size

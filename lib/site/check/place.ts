@@ -7,9 +7,10 @@ type Place = Pick<CheckProblem, 'file' | 'line' | 'column' | 'frame'>
  * holds it as it is. One that was put together from values is laid at the
  * page's own file.
  */
-export async function placeOf (link: string, sources: readonly string[], read: (file: string) => Promise<string | null>): Promise<Place> {
-  for (const spelling of new Set([link, link.replaceAll('&', '&amp;')])) {
+export async function placeOf (link: string, sources: readonly string[], { read, written }: { read (file: string): Promise<string | null>, written (file: string, link: string): string }): Promise<Place> {
+  for (const spell of [written, (_file: string, link: string) => link.replaceAll('&', '&amp;')]) {
     for (const file of sources) {
+      const spelling = spell(file, link)
       const text = await read(file)
       const at = text === null ? -1 : positionOf(text, spelling)
       if (text !== null && at !== -1) return { file, ...lineOf(text, at, spelling.length) }

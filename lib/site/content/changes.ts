@@ -17,7 +17,9 @@ export interface Changes {
 }
 
 /** What is different between two moments of a site, given the files that are. */
-export function changesBetween (before: Snapshot, now: Snapshot, files: ReadonlySet<string>): Changes {
+export function changesBetween (before: Snapshot, now: Snapshot, read: ReadonlySet<string>): Changes {
+  // What a file links to may have moved: it is another page then, though its bytes are the same.
+  const files = new Set([...read, ...relinked(before, now)])
   const changed = new Set(files)
   const added: string[] = []
   const removed: string[] = []
@@ -49,6 +51,13 @@ function targets ({ pages, items }: Snapshot): Map<string, string> {
     if (entry !== null) all.set(url, entry.kind === 'page' ? entry.file : `→ ${entry.to}`)
   }
   return all
+}
+
+function * relinked (before: Snapshot, now: Snapshot): Generator<string> {
+  for (const [file, links] of now.links) {
+    const old = before.links.get(file)
+    if (old !== undefined && old.length === links.length && links.some(({ url }, nth) => url !== old[nth]?.url)) yield file
+  }
 }
 
 /** Whether a template, or a partial that it uses, is among these files. */

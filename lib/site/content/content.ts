@@ -123,7 +123,7 @@ export class Content {
   }
 
   #snapshotOptions (now: number): Parameters<typeof makeSnapshot>[2] {
-    const { compile, templateOptions, collections = new Map(), redirects = {}, drafts = false } = this.#options
-    return { compile, templateOptions, collections, redirects, drafts, now }
+    const { compile, templateOptions, collections = new Map(), redirects = {}, markdown, drafts = false } = this.#options
+    return { compile, templateOptions, collections, redirects, link: markdown?.link, drafts, now }
   }
 }

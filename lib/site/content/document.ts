@@ -2,6 +2,7 @@ import type { FrontMatter, SourceText } from '../../../types/site.js'
 import type { TemplateFile } from '../template/index.js'
 import { parseFrontMatter } from './front-matter.js'
 import type { Heading } from './headings.js'
+import type { RelativeLink } from './links.js'
 import type { Markdown } from './markdown.js'
 
 /** A file with front matter and a body, in HTML or Markdown. */
@@ -9,12 +10,14 @@ export interface Document {
   /** Path within the site; also the name of its template. */
   file: string
   hash: string
-  /** As it stands in the file. */
+  /** As it stands in the file; Markdown without a title is called by its first heading. */
   frontMatter: Readonly<Record<string, unknown>>
   /** Lines of the keys. */
   lines: Readonly<Record<string, number>>
   template: TemplateFile
   toc: readonly Heading[]
+  /** Of its template. */
+  links: readonly RelativeLink[]
 }
 
 export type ParseFrontMatter = (text: string, file: string) => FrontMatter & { lines?: Record<string, number> }
@@ -37,9 +40,16 @@ export function stem (path: string): string {
 export function readDocument ({ path: file, text, hash }: SourceText, { parse = parseFrontMatter, markdown }: { parse?: ParseFrontMatter | undefined, markdown: Markdown | null }): Document {
   const { data, bodyOffset, lines = {} } = parse(text, file)
   const read = { file, hash, frontMatter: data, lines }
-  if (markdown === null) return { ...read, template: { name: file, text, bodyOffset }, toc: [] }
-  const { html, toc, originOf } = markdown.render(text.slice(bodyOffset))
-  return { ...read, template: { name: file, text: html, origin: { text, offsetOf: offset => bodyOffset + originOf(offset) } }, toc }
+  if (markdown === null) return { ...read, template: { name: file, text, bodyOffset }, toc: [], links: [] }
+  const { html, toc, links, originOf } = markdown.render(text.slice(bodyOffset))
+  const heading = toc.find(({ level }) => level === 1)
+  return {
+    ...read,
+    frontMatter: heading === undefined || Object.hasOwn(data, 'title') ? data : { ...data, title: heading.text },
+    template: { name: file, text: html, origin: { text, offsetOf: offset => bodyOffset + originOf(offset) } },
+    toc,
+    links
+  }
 }
 
 /**

@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CollectionOptions, SourceText } from '../../../types/site.js'
 import type { TemplateFile } from '../template/index.js'
 import { readItem, type ItemBody, type ReadItem } from './collection-items.js'
-import { isDocument, isMarkdown, readDocument, type ParseFrontMatter } from './document.js'
+import { isDocument, isMarkdown, readDocument, type Document, type ParseFrontMatter } from './document.js'
+import { withLinks, type ResolvedLink } from './links.js'
 import type { Markdown } from './markdown.js'
 import { readPage, type ReadPage } from './page-file.js'
 
@@ -82,13 +83,27 @@ export class Documents {
     return [...this.#failed.values()]
   }
 
-  * templates (): Generator<TemplateFile> {
+  /** With links as resolved, by file. */
+  * templates (links: ReadonlyMap<string, readonly ResolvedLink[]>): Generator<TemplateFile> {
     yield * this.#partials.values()
-    for (const { template } of this.#pages.values()) yield template
-    const given = new Set<string>()
+    for (const { document: { file, template, links: own }, templateOf } of this.#documents()) {
+      const linked = withLinks(template, own, links.get(file) ?? [])
+      yield templateOf?.(linked) ?? linked
+    }
+  }
+
+  /** Pages and items in which links stand that other files decide about. */
+  * linking (): Generator<Document> {
+    for (const { document } of this.#documents()) if (document.links.length > 0) yield document
+  }
+
+  /** Each file once: it may be in several collections, which may be of pages, too. */
+  * #documents (): Generator<{ document: Document, templateOf?: ReadPage['templateOf'] }> {
+    yield * this.#pages.values()
+    const given = new Set<string>(this.#pages.keys())
     for (const items of this.#items.values()) {
-      for (const { document: { file, template } } of items.values()) {
-        if (!given.has(file)) yield template
+      for (const [file, { document }] of items) {
+        if (!given.has(file)) yield { document }
         given.add(file)
       }
     }

@@ -1,10 +1,17 @@
 import type { MarkdownIt, StateBlock, StateInline } from 'markdown-it'
+import { escapeAttribute, type RelativeLink } from './links.js'
+import { useRelativeLinks } from './markdown-links.js'
 import { endOfTag } from './tag-scanner.js'
 
 /** A tag with its attributes on lines of their own. */
 const MAX_LINES = 50
-/** Stands for a tag until all else is escaped. Markdown-it lets no NUL through, be it in a text or as an entity. */
+/** Stands for a tag, or for where a link leads, until all else is escaped. Markdown-it lets no NUL through, be it in a text or as an entity. */
 const MARK = '\0'
+
+/** Relative links, which are resolved when it is known what else there is. */
+export function useLinks (markdown: MarkdownIt): void {
+  useRelativeLinks(markdown, (href, env) => mark(env, { href }))
+}
 
 /**
  * Template tags within Markdown: alone on their lines they are blocks,
@@ -23,7 +30,7 @@ export function useTemplateTags (markdown: MarkdownIt): void {
   markdown.renderer.rules['template_tag'] = (tokens, nth, _options, env) => {
     const token = tokens[nth]
     if (token === undefined) return ''
-    return `${MARK}${tagsOf(env).push({ text: token.content, line: token.map?.[0] ?? 0 }) - 1}${MARK}${token.block ? '\n' : ''}`
+    return mark(env, { text: token.content, line: token.map?.[0] ?? 0 }) + (token.block ? '\n' : '')
   }
 }
 
@@ -34,25 +41,43 @@ export interface RenderedTemplate {
   html: string
   /** Where tags are in it, in order. */
   tags: (Tag & { at: number })[]
+  /** Where relative links are in it, in order. */
+  links: RelativeLink[]
 }
 
 /** Renders so that no text of the author can be read as a tag or a placeholder, wherever in the result it ends up. */
 export function renderTemplate (markdown: MarkdownIt, text: string, env: Record<string, unknown>): RenderedTemplate {
   const escaped = markdown.render(text, env).replaceAll('{{', '&#123;&#123;').replaceAll('<%', '&lt;%')
+  const marked = markedIn(env)
   const tags: RenderedTemplate['tags'] = []
+  const links: RelativeLink[] = []
   let html = ''
   for (const [nth, piece] of escaped.split(MARK).entries()) {
-    const tag = nth % 2 === 0 ? undefined : tagsOf(env)[Number(piece)]
-    if (tag !== undefined) tags.push({ ...tag, at: html.length })
-    html += tag?.text ?? (nth % 2 === 0 ? piece : '')
+    const found = nth % 2 === 0 ? undefined : marked[Number(piece)]
+    if (found === undefined) html += nth % 2 === 0 ? piece : ''
+    else if ('href' in found) {
+      const href = escapeAttribute(found.href)
+      links.push({ href: found.href, at: html.length, length: href.length })
+      html += href
+    } else {
+      tags.push({ ...found, at: html.length })
+      html += found.text
+    }
   }
-  return { html, tags }
+  return { html, tags, links }
 }
 
-function tagsOf (env: unknown): Tag[] {
-  const held = env as { tags?: Tag[] }
-  held.tags ??= []
-  return held.tags
+type Marked = Tag | { href: string }
+
+/** What stands for it until all else is escaped. */
+function mark (env: unknown, what: Marked): string {
+  return `${MARK}${markedIn(env).push(what) - 1}${MARK}`
+}
+
+function markedIn (env: unknown): Marked[] {
+  const held = env as { marked?: Marked[] }
+  held.marked ??= []
+  return held.marked
 }
 
 function blockTag (state: StateBlock, start: number, end: number, silent: boolean): boolean {

@@ -2,13 +2,16 @@ import type { MarkdownOptions } from '../../../types/site.js'
 import { loadPeer } from '../peer.js'
 import { useHeadings, type Heading } from './headings.js'
 import { DEFAULT_LANGUAGES, loadHighlight, type Highlight } from './highlight.js'
-import { renderTemplate, useTemplateTags } from './markdown-tags.js'
+import type { RelativeLink } from './links.js'
+import { renderTemplate, useLinks, useTemplateTags } from './markdown-tags.js'
 import { tagOrigins } from './tag-origin.js'
 
 export interface RenderedMarkdown {
   /** Text for the template compiler: template tags as they stand, all else escaped so that it can't be one. */
   html: string
   toc: Heading[]
+  /** As they were written: what else there is decides where they lead. */
+  links: RelativeLink[]
   /** From an offset in `html`, within a tag, to the one in the Markdown. */
   originOf: (offset: number) => number
 }
@@ -28,12 +31,13 @@ export async function loadMarkdown (options: MarkdownOptions = {}): Promise<Mark
   const highlight = await readHighlight(options)
   const markdown = new MarkdownIt({ html: false, linkify: false, highlight: (code, language) => highlight?.(code, language) ?? '' })
   useTemplateTags(markdown)
+  useLinks(markdown)
   useHeadings(markdown)
   return {
     render (text) {
       const env: { toc?: Heading[] } = {}
-      const { html, tags } = renderTemplate(markdown, text, env)
-      return { html, toc: env.toc ?? [], originOf: tagOrigins(text, tags) }
+      const { html, tags, links } = renderTemplate(markdown, text, env)
+      return { html, toc: env.toc ?? [], links, originOf: tagOrigins(text, tags) }
     }
   }
 }

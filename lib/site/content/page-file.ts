@@ -42,7 +42,9 @@ export interface Redirect {
 /** What a file of `pages/` amounts to. */
 export interface ReadPage {
   file: string
-  template: TemplateFile
+  document: Document
+  /** The template of the page, of that of its document: with its layout around. */
+  templateOf (template: TemplateFile): TemplateFile
   /** Null: a draft, or a page that answers errors. */
   page: FilePage | null
   redirects: { from: string, line: number }[]
@@ -93,9 +95,10 @@ export function readPage (document: Document, { prefix, drafts }: { prefix: stri
   }
   return {
     file,
+    document,
     hash,
     frontMatter,
-    template: layout === undefined ? document.template : withLayout(document.template, layout, lines['layout'] ?? 1),
+    templateOf: template => layout === undefined ? template : withLayout(template, layout, lines['layout'] ?? 1),
     redirects: isServed ? redirects : [],
     page: isServed ? page : null
   }

@@ -1,8 +1,9 @@
-import type { CollectionOptions } from '../../../types/site.js'
+import type { CollectionOptions, MarkdownOptions } from '../../../types/site.js'
 import type { compileTemplates, TemplateSet } from '../template/index.js'
 import { Collection } from './collection.js'
 import { visibleItems, type ReadItem } from './collection-items.js'
 import type { Documents } from './documents.js'
+import { LinkResolver, type ResolvedLink } from './links.js'
 import { pageError } from './page-error.js'
 import { PageTable } from './page-table.js'
 
@@ -15,6 +16,8 @@ export interface Snapshot {
   readonly hashes: ReadonlyMap<string, string>
   /** Files of collections → the items that are shown of them. */
   readonly items: ReadonlyMap<string, readonly ShownItem[]>
+  /** File → its relative links, in Markdown, and where they lead now. */
+  readonly links: ReadonlyMap<string, readonly ResolvedLink[]>
   /** What keeps single files from being pages, items or templates as they should; they break nothing else. */
   readonly problems: readonly Error[]
   /** When the next item that waits for its date comes. Milliseconds; Infinity: none. */
@@ -35,13 +38,14 @@ export interface SnapshotOptions {
   templateOptions: Parameters<typeof compileTemplates>[1]
   collections: ReadonlyMap<string, CollectionOptions>
   redirects: Readonly<Record<string, string>>
+  /** Of links that lead to no page or item. */
+  link: MarkdownOptions['link']
   drafts: boolean
   now: number
 }
 
 export function makeSnapshot (documents: Documents, previous: Snapshot | null, options: SnapshotOptions): Snapshot {
-  const { compile, templateOptions, collections: settings, redirects, drafts, now } = options
-  const templates = compile(documents.templates(), { ...templateOptions, ...(previous === null ? {} : { previous: previous.templates }) })
+  const { compile, templateOptions, collections: settings, redirects, link, drafts, now } = options
   const pages = new PageTable(documents.pages(), redirects)
   const frontMatter = new Map(Array.from(documents.pages(), page => [page.file, page.frontMatter]))
   const problems = [...documents.problems(), ...pages.problems]
@@ -64,5 +68,30 @@ export function makeSnapshot (documents: Documents, previous: Snapshot | null, o
       items.set(file, [...items.get(file) ?? [], { collection: name, url, file }])
     }
   }
-  return Object.freeze({ templates, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt, frontMatterOf: (file: string) => frontMatter.get(file) ?? {} })
+  const links = resolveLinks(documents, new LinkResolver(urlsOf(pages, items), link), problems)
+  const templates = compile(documents.templates(links), { ...templateOptions, ...(previous === null ? {} : { previous: previous.templates }) })
+  return Object.freeze({ templates, links, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt, frontMatterOf: (file: string) => frontMatter.get(file) ?? {} })
+}
+
+/** File → where it is shown. */
+function urlsOf (pages: PageTable, items: Snapshot['items']): Map<string, string> {
+  const urls = new Map<string, string>()
+  for (const [file, [first]] of items) if (first !== undefined) urls.set(file, first.url)
+  for (const { file, url } of pages.all()) urls.set(file, url)
+  return urls
+}
+
+function resolveLinks (documents: Documents, resolver: LinkResolver, problems: Error[]): Map<string, ResolvedLink[]> {
+  const all = new Map<string, ResolvedLink[]>()
+  for (const { file, links } of documents.linking()) {
+    all.set(file, links.map(({ href }) => {
+      try {
+        return { href, url: resolver.resolve(file, href) }
+      } catch (error) {
+        problems.push(pageError(file, `'markdown.link' threw for '${href}': ${(error as Error)?.message}`))
+        return { href, url: href }
+      }
+    }))
+  }
+  return all
 }

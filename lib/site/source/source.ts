@@ -5,3 +5,4 @@ import type { Source, SourceFile, SourceText } from '../../../types/site.js'
 export type { Source, SourceFile, SourceText }
 export { fileSource } from './file-source.js'
 export { memorySource } from './memory-source.js'
+export { mountedSource, type Mounts } from './mounted-source.js'

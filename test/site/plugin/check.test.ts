@@ -77,6 +77,18 @@ t.test('an anchor that its page has not got', async (t) => {
   t.match(report().problems, [{ code: 'broken_anchor', file: 'pages/index.html', line: 1, column: 10, message: "/about has no element with the id 'tema'" }])
 })
 
+t.test('links between Markdown files are followed, and named as they are written', async (t) => {
+  const { code, report } = await check(project(t, {
+    ...GOOD,
+    pages: { ...GOOD.pages, 'a.md': '# A\n\n[good](b.md#b)\n\n[broken](b.md#c) and [gone](gone.md)\n', 'b.md': '---\npath: /moved\n---\n# B\n' }
+  }), '--json')
+  t.equal(code, 1)
+  t.match(report().problems, [
+    { code: 'broken_anchor', file: 'pages/a.md', line: 5, column: 10, message: "/moved has no element with the id 'c'" },
+    { code: 'broken_link', file: 'pages/a.md', line: 5, column: 29, message: "nothing answers '/gone.md'" }
+  ])
+})
+
 t.test('wrong usage, an app without a site and an app that does not load end with 2', async (t) => {
   const cwd = t.testdir({ 'package.json': '{ "type": "module" }', 'app.js': 'export default async function () {}', 'broken.js': 'throw new Error("no")' })
   for (const [args, message] of [

@@ -32,6 +32,7 @@ t.test('options are taken as they are given', async (t) => {
   t.equal(settings.collections.get('posts')?.dir, 'content/blog')
   t.equal(read({ root: new URL('file:///srv/site/') }).root, '/srv/site')
   t.equal(read({ static: false }).static, null)
+  t.same([...read({ collections: { posts: { ...posts, source }, same: { ...posts, source } } }).mounts], [['content/blog', source]])
 })
 
 t.test('what is wrong is refused with the name of the option and what it must be', async (t) => {
@@ -47,6 +48,11 @@ t.test('what is wrong is refused with the name of the option and what it must be
     [{ static: { prefix: '/' } }, /option 'static.prefix' must be/],
     [{ collections: { posts: { dir: '../blog', url: posts.url } } }, /option 'collections.posts.dir' must be a folder of the site/],
     [{ collections: { posts: { dir: '/blog', url: posts.url } } }, /option 'collections.posts.dir'/],
+    [{ collections: { posts: { ...posts, source: {} } } }, /option 'collections.posts.source' must be an object with list\(\)/],
+    [{ collections: { posts: { ...posts, source: memorySource({}) }, others: posts } }, /option 'collections.posts.dir' must be a folder of its own: 'collections.others'/],
+    [{ collections: { posts: { ...posts, source: memorySource({}) }, others: { ...posts, dir: 'content' } } }, /option 'collections.posts.dir' must be a folder of its own/],
+    [{ collections: { posts: { ...posts, source: memorySource({}) }, others: { ...posts, dir: 'content/blog/2026' } } }, /option 'collections.posts.dir' must be a folder of its own/],
+    [{ markdown: { link: '/x' } }, /option 'markdown.link' must be a function/],
     [{ collections: { posts: { dir: 'content/../..', url: posts.url } } }, /option 'collections.posts.dir'/],
     [{ collections: { posts: { dir: 'content/blog' } } }, /option 'collections.posts.url' must be a function/],
     [{ collections: { posts: { ...posts, schema: { date: 'time' } } } }, /option 'collections.posts.schema.date' must be 'text' or 'date'/],
