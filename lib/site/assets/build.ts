@@ -2,16 +2,16 @@ import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { InvalidOption } from '../../errors.js'
-import { AssetBroken, AssetsUnwritable, FolderMissing } from '../errors.js'
+import { AssetBroken, AssetsUnwritable } from '../errors.js'
 import { loadPeer } from '../peer.js'
-import { digestOf, MANIFEST_FILE, META_FILE } from './asset-path.js'
+import { digestOf, MANIFEST_FILE, META_FILE, urlOf } from './asset-path.js'
 import { BuildCache } from './build-cache.js'
 import { readBuildOptions, type AssetBuildOptions, type AssetBuildSettings } from './build-options.js'
 import { bundle } from './bundle.js'
 import { compress } from './compress.js'
 import { eachOf } from './each-of.js'
 import { ImageEncoder } from './image-encoder.js'
-import { isPart, kindOf, type Kind } from './kinds.js'
+import { isPart, kindOf, publicName, type Kind } from './kinds.js'
 import type { Manifest } from './manifest.js'
 import { Output } from './output.js'
 import { publish } from './publish.js'
@@ -48,8 +48,8 @@ export interface AssetReport {
 export async function buildAssets (options: AssetBuildOptions): Promise<AssetReport> {
   const startedAt = performance.now()
   const settings = readBuildOptions(options)
-  if (!existsSync(settings.source)) throw new FolderMissing('assets', settings.source)
-  const sources = await listSources(settings.source)
+  // A site may have none.
+  const sources = existsSync(settings.source) ? await listSources(settings.source) : []
   const cache = await BuildCache.open(settings.cacheDir).catch(cause => {
     throw new AssetsUnwritable(settings.cacheDir, cause.message, { cause })
   })
@@ -132,7 +132,13 @@ class AssetBuild {
 
   #find (name: string): { url: string | null, file: string } | null {
     const source = this.#byName.get(name)
-    return source === undefined ? null : { url: this.#output.find(name), file: source.file }
+    return source === undefined ? null : { url: this.#output.find(name) ?? this.#lastingUrl(publicName(name)), file: source.file }
+  }
+
+  /** Known before the file is made. */
+  #lastingUrl (name: string): string | null {
+    const { undigested, prefix } = this.#settings
+    return undigested.includes(name) ? urlOf(prefix, name) : null
   }
 
   #of (kind: Kind): SourceFile[] {

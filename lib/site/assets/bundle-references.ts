@@ -12,7 +12,6 @@ export interface ReferenceOptions {
   find: FindAsset
 }
 
-/** What leads to another machine, or to the same document. */
 const ELSEWHERE = /^(?:[a-z][a-z\d+.-]*:|\/\/|#)/i
 const URL_OF = 'asset-url'
 
@@ -30,24 +29,36 @@ export function referencePlugin (options: ReferenceOptions): Plugin {
   }
 }
 
-function resolve (args: OnResolveArgs, { root, prefix, find }: ReferenceOptions): OnResolveResult | undefined {
+/** What leads to another machine, or to the same document. */
+export function isElsewhere (reference: string): boolean {
+  return ELSEWHERE.test(reference)
+}
+
+/** What a path means that stands in a file of `folder`; null: there is no such asset. */
+export function assetAt (reference: string, folder: string, { root, prefix, find }: ReferenceOptions): ReturnType<FindAsset> {
+  for (const reading of readingsOf(reference)) {
+    const name = reference.startsWith('/') ? below(prefix, reading.path) : belowFolder(root, path.join(folder, reading.path))
+    const asset = name === null ? null : findSource(find, name)
+    if (asset !== null) return asset.url === null ? asset : { ...asset, url: asset.url + reading.suffix }
+  }
+  return null
+}
+
+function resolve (args: OnResolveArgs, options: ReferenceOptions): OnResolveResult | undefined {
+  const { prefix } = options
   const { kind, path: reference } = args
   if (kind === 'entry-point') return undefined
   const isUrl = kind === 'url-token'
   const isAbsolute = reference.startsWith('/')
-  if (ELSEWHERE.test(reference)) return reference.startsWith('#') ? { path: reference, external: true } : undefined
+  if (isElsewhere(reference)) return reference.startsWith('#') ? { path: reference, external: true } : undefined
   // Of the app, perhaps.
   if (isUrl && isAbsolute && !reference.startsWith(prefix)) return { path: reference, external: true }
   // Packages, and modules beside the importing one, are esbuild's affair.
   if (!isUrl && !isAbsolute && (!reference.startsWith('.') || isModule(reference))) return undefined
 
-  for (const reading of readingsOf(reference)) {
-    const name = isAbsolute ? below(prefix, reading.path) : belowFolder(root, path.join(args.resolveDir, reading.path))
-    const asset = name === null ? null : findSource(find, name)
-    if (asset === null) continue
-    if (!isUrl && isModule(asset.file)) return { path: asset.file }
-    if (asset.url !== null) return isUrl ? { path: asset.url + reading.suffix, external: true } : { path: asset.url + reading.suffix, namespace: URL_OF }
-  }
+  const asset = assetAt(reference, args.resolveDir, options)
+  if (asset !== null && !isUrl && isModule(asset.file)) return { path: asset.file }
+  if (asset?.url != null) return isUrl ? { path: asset.url, external: true } : { path: asset.url, namespace: URL_OF }
   return { errors: [{ text: explain(reference, isAbsolute, prefix) }] }
 }
 

@@ -2,9 +2,10 @@ import path from 'node:path'
 import type { BuildFailure, BuildOptions, BuildResult, Message } from 'esbuild'
 import { BundleFailed } from '../errors.js'
 import { extensionOf } from './asset-path.js'
-import { referencePlugin, type FindAsset } from './bundle-references.js'
+import { isElsewhere, referencePlugin, type FindAsset } from './bundle-references.js'
 import { transformPlugin, type CssTransform } from './css-transform.js'
 import { publicName } from './kinds.js'
+import { moduleUrlPlugin } from './module-urls.js'
 import type { SourceFile } from './source-files.js'
 
 export interface BundleOptions {
@@ -52,7 +53,7 @@ function toEsbuild (entries: readonly SourceFile[], { root, prefix, targets, fin
     sourcemap: minify ? false : 'inline',
     write: false,
     logLevel: 'silent',
-    plugins: [referencePlugin({ root, prefix, find }), ...transform === undefined ? [] : [transformPlugin(root, transform)]]
+    plugins: [referencePlugin({ root, prefix, find }), moduleUrlPlugin({ root, prefix, find }), ...transform === undefined ? [] : [transformPlugin(root, transform)]]
   }
 }
 
@@ -62,14 +63,26 @@ function named (entries: readonly SourceFile[], { outputFiles = [] }: BuildResul
     const entry = publicName((entries[Number(name)] as SourceFile).name)
     // A script that imports a style sheet makes one beside itself.
     const own = ext === '.css' ? '.css' : extensionOf(entry)
+    if (ext === '.css') checkImageSets((entries[Number(name)] as SourceFile).name, output.text)
     return { name: entry.slice(0, -extensionOf(entry).length) + own, bytes: Buffer.from(output.contents) }
   })
+}
+
+/** Strings are URLs there, which esbuild does not take for such. */
+function checkImageSets (file: string, css: string): void {
+  for (const [, images = ''] of css.matchAll(/\bimage-set\(((?:[^()"']|"[^"]*"|'[^']*'|\([^()]*\))*)\)/g)) {
+    for (const [, reference = ''] of images.replace(/\([^()]*\)/g, '').matchAll(/["']([^"']*)["']/g)) {
+      if (!isElsewhere(reference)) throw new BundleFailed(file, `image-set() names '${reference}' by a string, which is not looked up: write url('${reference}')`)
+    }
+  }
 }
 
 function failure (message: Message | undefined, cause?: Error): Error {
   if (message === undefined) return cause ?? new Error('esbuild failed without a message')
   const { location, text, detail } = message
   const where = location === null ? 'assets' : `${location.file}:${location.line}:${location.column + 1}`
-  const hint = message.notes.map(note => `; ${note.text}`).join('')
+  const hint = /^No loader is configured for "\.(?:s[ac]ss|less|styl|pcss)"/.test(text)
+    ? "; set the option 'css.transform', which makes CSS of it"
+    : message.notes.map(note => `; ${note.text}`).join('')
   return new BundleFailed(where, text + hint, { cause: detail instanceof Error ? detail : cause })
 }

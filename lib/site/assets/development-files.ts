@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { urlOf } from './asset-path.js'
 import type { AssetFiles } from './assets.js'
 import { imageSize } from './image-size/index.js'
-import { isPart, sourceNames } from './kinds.js'
+import { isPart, publicName, sourceNames } from './kinds.js'
 import type { ImageMeta } from './manifest.js'
 
 /** Looks at the disk whenever it is asked: a file is there as soon as it is saved. */
@@ -44,7 +44,8 @@ export class DevelopmentFiles implements AssetFiles {
 
   /** The file that a visitor gets under a name, or what it is made of. */
   locate (name: string): string | null {
-    return this.#locate(name, source => !isPart(source))
+    // 'app.scss' is no name that the build would know.
+    return this.#locate(name, (source, asked) => !isPart(source) && publicName(source) === asked)
   }
 
   /** The same, with those that others import. */
@@ -53,13 +54,13 @@ export class DevelopmentFiles implements AssetFiles {
   }
 
   /** Never a file outside of the folder, nor one whose name begins with a dot. */
-  #locate (name: string, isWanted: (source: string) => boolean): string | null {
+  #locate (name: string, isWanted: (source: string, asked: string) => boolean): string | null {
     if (!name.startsWith(this.#prefix) || name.includes('\0')) return null
     const below = name.slice(this.#prefix.length)
     if (below.split('/').some(part => part === '' || part.startsWith('.'))) return null
     for (const source of sourceNames(below)) {
       const file = path.join(this.#root, source)
-      if (isWanted(source) && this.#isInside(file)) return file
+      if (isWanted(source, below) && this.#isInside(file)) return file
     }
     return null
   }

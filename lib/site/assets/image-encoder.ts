@@ -35,6 +35,8 @@ export interface ImageEncoderOptions {
 
 /** Enters the key of what is cached: to be raised when the steps below change. */
 const STEPS = 1
+/** Pixels of one side: neither WebP nor AVIF can hold more. */
+const LONGEST_SIDE = 16_383
 const AVIF = [{ quality: 55, effort: 3 }]
 /** The smallest of several is taken: what suits a photo does not suit a screenshot, and both may be PNGs. */
 const CHOICES: Readonly<Record<Raster, Partial<Record<Encoding, readonly object[]>>>> = {
@@ -87,18 +89,20 @@ export class ImageEncoder {
 
     const original: EncodedVariant = { width, bytes: bytes.length, digest: '', load: async () => bytes }
     const fallback = withoutUseless([...await inTurn(narrower, to => make(type, to)), original])
+    // A format without the full width would show less than the image itself does.
+    const wanted = Math.max(width, height) > LONGEST_SIDE ? [] : this.#options.formats
     const formats = new Map<ImageFormat, EncodedVariant[]>()
     // Browsers take the first that they know: each must be smaller than what comes behind it.
     let best: readonly EncodedVariant[] = fallback
     for (const format of ['webp', 'avif'] as const) {
-      if (!this.#options.formats.includes(format)) continue
+      if (!wanted.includes(format)) continue
       const variants = withoutUseless(await inTurn([...narrower, width], to => make(format, to)))
       if (!isSmaller(variants, best, [...narrower, width])) continue
       formats.set(format, variants)
       best = variants
     }
     // Nothing has looked at its pixels yet.
-    if (narrower.length === 0 && this.#options.formats.length === 0) await this.#checkPixels(name, bytes)
+    if (narrower.length === 0 && wanted.length === 0) await this.#checkPixels(name, bytes)
     return { width, height, fallback: fallback.filter(variant => variant !== original), formats }
   }
 

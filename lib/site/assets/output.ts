@@ -16,14 +16,14 @@ export interface OutputFile {
 export class Output {
   readonly manifest: Manifest = {}
   readonly meta: ManifestMeta = {}
-  readonly #prefix: string
+  readonly prefix: string
   readonly #isUndigested: (name: string) => boolean
   readonly #files = new Map<string, OutputFile>()
   /** Name ignoring case → name. */
   readonly #names = new Map<string, string>()
 
   constructor (prefix: string, isUndigested: (name: string) => boolean) {
-    this.#prefix = prefix
+    this.prefix = prefix
     this.#isUndigested = isUndigested
   }
 
@@ -33,7 +33,7 @@ export class Output {
 
   /** URL of a file that has been added; null: there is none of that name. */
   find (name: string): string | null {
-    return this.manifest[this.#prefix + name] ?? null
+    return this.manifest[this.prefix + name] ?? null
   }
 
   /** Returns the URL. */
@@ -47,8 +47,8 @@ export class Output {
     this.#put({ name: file, load, isDigested })
     // Under a lasting name, the old one of the two might stand beside the new other.
     if (isDigested) for (const { extension, load } of compressed) this.#put({ name: file + extension, load, isDigested })
-    const url = urlOf(this.#prefix, file)
-    this.manifest[this.#prefix + name] = url
+    const url = urlOf(this.prefix, file)
+    this.manifest[this.prefix + name] = url
     return url
   }
 
@@ -60,13 +60,13 @@ export class Output {
     for (const [format, variants] of formats) {
       meta.variants[format] = variants.map(variant => this.#variant(name, variant, format))
     }
-    this.meta[this.#prefix + name] = meta
+    this.meta[this.prefix + name] = meta
   }
 
   #variant (name: string, { width, bytes, digest, load }: EncodedVariant, format?: string): ImageVariant {
     const file = beforeExtension(name, `.w${width}.${digest}`, format === undefined ? undefined : `.${format}`)
     this.#put({ name: file, load, isDigested: true })
-    return { width, path: urlOf(this.#prefix, file), bytes }
+    return { width, path: urlOf(this.prefix, file), bytes }
   }
 
   #put (file: OutputFile): void {

@@ -122,7 +122,7 @@ async function removeOld (folder: string, output: Output, before: Manifest, used
     if (current.has(name)) continue
     const isGone = TEMPORARY.test(entry.name)
       ? await isOlder(file, now - ABANDONED)
-      : wasUndigested(name, before) || await isOldBuild(file, usedUntil)
+      : wasUndigested(output.prefix + name, before) || await isOldBuild(file, usedUntil)
     if (isGone) gone.push(file)
   }
   // A compressed form alone could not be told from a file of somebody else.
@@ -134,8 +134,9 @@ async function removeOld (folder: string, output: Output, before: Manifest, used
 }
 
 /** Under its own name in the last build, and not in this one any more. */
-function wasUndigested (name: string, before: Manifest): boolean {
-  return Object.entries(before).some(([key, url]) => key === decodeURIComponent(url) && key.endsWith(`/${name}`))
+function wasUndigested (path: string, before: Manifest): boolean {
+  const url = Object.hasOwn(before, path) ? before[path] : undefined
+  return url !== undefined && decodeURIComponent(url) === path
 }
 
 async function isOldBuild (file: string, usedUntil: number): Promise<boolean> {

@@ -80,7 +80,7 @@ test('in development paths stay as they are, and have to exist', async t => {
   t.equal(assets.resolve('/static/css/app.css'), '/static/css/app.css')
   t.equal(assets.resolve('/static/js/app.js?x#y'), '/static/js/app.js?x#y')
   t.equal(assets.image({ src: '/static/a b.png', alt: 'A', loading: 'lazy' }), '<img src="/static/a%20b.png" alt="A" width="30" height="10" loading="lazy" decoding="async" />')
-  for (const path of ['/static/css/other.css', '/static/css/_part.css', '/static/.env', '/static/etc/hostname', '/static/../assets/a b.png', '/static/css', '/elsewhere/css/app.css', '/static/a\0.png']) {
+  for (const path of ['/static/css/other.css', '/static/css/_part.css', '/static/css/app.scss', '/static/js/app.ts', '/static/.env', '/static/etc/hostname', '/static/../assets/a b.png', '/static/css', '/elsewhere/css/app.css', '/static/a\0.png']) {
     t.throws(() => assets.resolve(path), { code: 'FST_ISR_ERR_SITE_ASSET_UNKNOWN' }, path)
   }
   t.throws(() => assets.image({ src: '/static/bad.png', alt: '' }), { code: 'FST_ISR_ERR_SITE_IMAGE_SIZE' })

@@ -244,6 +244,20 @@ test('some names may stay as they are, and go when their file is gone', async t 
   await t.rejects(build(site, { undigested: ['robot.txt'] }), { code: 'FST_ISR_ERR_INVALID_OPTION', message: /'robot\.txt', which there is not/ })
 })
 
+test('a file whose name ends like one of them is not taken for it', async t => {
+  const site = await assetSite(t, { 'js/sw.js': 'console.log(1)' })
+  await build(site, { undigested: ['js/sw.js'] })
+  await writeFile(path.join(site.out, 'sw.js'), 'mine')
+  t.match(await build(site, { undigested: ['js/sw.js'] }), { removed: 0 })
+  t.equal((await site.built()).get('sw.js')?.toString(), 'mine')
+})
+
+test('an image with a side that no WebP can have keeps its own format', async t => {
+  const site = await assetSite(t, { 'tall.png': await plain(400, 16_384), 'wide.jpg': await plain(17_000, 4, 'jpeg') })
+  await build(site, { formats: ['webp', 'avif'] })
+  for (const { variants } of Object.values(await site.builtJson<ManifestMeta>('assets_meta.json'))) t.same(Object.keys(variants), ['fallback'])
+})
+
 test('css.transform makes CSS of Sass before references are looked up', async t => {
   const site = await assetSite(t, {
     'css/app.scss': '@use "colours"; .a { .b { color: colours.$red; background: url(../img/a.png) } }',
@@ -273,5 +287,13 @@ test('another prefix is one for names and URLs', async t => {
 test('a folder without assets gives a build without any, and needs no tool', async t => {
   const site = await assetSite(t, { '.DS_Store': 'x', '.git/config': 'x' })
   t.match(await build(site), { files: 0, assets: {} })
+  t.same(await site.builtJson('assets.json'), {})
+})
+
+test('so does no folder', async t => {
+  const site = await assetSite(t, { 'a.txt': 'a' })
+  await build(site)
+  await rm(site.source, { recursive: true })
+  t.match(await build(site, { keep: 0 }), { files: 0, assets: {} })
   t.same(await site.builtJson('assets.json'), {})
 })
