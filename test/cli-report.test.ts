@@ -35,8 +35,8 @@ function row (path: string, more: Partial<BuildRow> = {}): BuildRow {
   return { key: path, path, route: path, outcome: 'written', status: 200, bytes: 1234, durationMs: 3, encodings: { br: 321 }, ...more }
 }
 
-function progress (done: number, total: number, path = '/a'): BuildProgress {
-  return { done, total, row: row(path) }
+function progress (done: number, total: number, path = '/a', isTotalKnown = true): BuildProgress {
+  return { done, total, isTotalKnown, row: row(path) }
 }
 
 function report (pages: BuildRow[], more: Partial<BuildReport> = {}): BuildReport {
@@ -118,7 +118,7 @@ test('the progress bar', async t => {
     bar.update(progress(2, 4, '/b'))
     now = 110
     bar.update(progress(3, 4, '/c'))
-    t.same(terminal.text.split('\r\x1b[2K').slice(1), ['1 page so far  /a', '████████████░░░░░░░░░░░░  2/4  50 %  /b'])
+    t.same(terminal.text.split('\r\x1b[2K').slice(1), ['██████░░░░░░░░░░░░░░░░░░  1/4  25 %  /a', '████████████░░░░░░░░░░░░  2/4  50 %  /b'])
     bar.update(progress(4, 4, '/d'))
     t.match(terminal.text, /█{24} {2}4\/4 {2}100 % {2}\/d$/)
     bar.clear()
@@ -132,9 +132,11 @@ test('the progress bar', async t => {
     const bar = new ProgressBar(terminal, plain, () => now)
     for (let done = 1; done <= 3; done++) {
       now += 100
-      bar.update(progress(done, done + 4))
+      bar.update(progress(done, done, '/a', false))
+      bar.update(progress(done, done, '/b', false))
     }
     t.notMatch(terminal.text, '%')
+    t.equal(terminal.text.split('\r').length, 4, 'not for every page, though all that are known are done')
     t.match(terminal.text, /3 pages so far {2}\/a$/)
   })
 
@@ -158,6 +160,9 @@ test('progress in a log is a line per page, then a count every 5 s', async t => 
   }
   t.equal(lines[0], 'written /1 (3 ms)')
   t.same(lines.slice(199), ['written /200 (3 ms)', '700 of 1,000 pages'])
+  now += 5000
+  log.update(progress(1001, 1001, '/1001', false))
+  t.equal(lines.at(-1), '1,001 pages so far')
 })
 
 test('the report chooses its progress by the terminal', async t => {

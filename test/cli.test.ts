@@ -31,7 +31,7 @@ export const row = (path, more) => ({
 /** Writes one page that says what the app got. */
 export const echo = (value) => async ({ onProgress, signal, ...options }) => {
   const page = row('/' + encodeURIComponent(JSON.stringify({ value, options })))
-  onProgress({ done: 1, total: 1, row: page })
+  onProgress({ done: 1, total: 1, isTotalKnown: true, row: page })
   return report([page])
 }
 `

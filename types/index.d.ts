@@ -332,8 +332,10 @@ export interface BuildOptions {
 
 export interface BuildProgress {
   done: number
-  /** Pages known so far; it grows while paths are listed and links are followed. */
+  /** Pages known so far: `paths` that are arrays count at once, those of other iterables, and links, as they come. */
   total: number
+  /** Whether there will be no others. */
+  isTotalKnown: boolean
   row: BuildRow
 }
 

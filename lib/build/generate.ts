@@ -249,7 +249,8 @@ function whyNot (landing: Exclude<Landing<PageView, Rendered>, { type: 'held' }>
 function progress (run: Run, row: BuildRow): void {
   run.done++
   if (row.error !== undefined) run.failures++
-  run.wanted.onProgress?.({ done: run.done, total: run.plan.total, row })
+  const { wanted, plan, done } = run
+  wanted.onProgress?.({ done, total: plan.total, isTotalKnown: plan.isTotalKnown && !wanted.crawl, row })
 }
 
 function hasToStop ({ wanted, failures, problems }: Run): boolean {

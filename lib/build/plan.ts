@@ -1,8 +1,8 @@
-import type { BuildProblem } from '../../types/index.js'
+import type { BuildProblem, PathSource } from '../../types/index.js'
 import { ByteTable } from '../cache/byte-table.js'
-import { keysOf, queryOf, type PageKey } from '../pages/key.js'
+import { keysOf, keysPerPath, queryOf, type PageKey } from '../pages/key.js'
 import { headersOf, type Matcher } from '../pages/matcher.js'
-import { listPaths } from '../pages/paths.js'
+import { openPaths, readPaths } from '../pages/paths.js'
 import type { PageTable } from '../pages/page-table.js'
 import type { PageRoute, Registry } from '../pages/registry.js'
 
@@ -22,6 +22,16 @@ export interface PlanOptions {
   /** Pages of the last build. */
   previous: PageTable
   problems: BuildProblem[]
+}
+
+/** The list of a route, asked for and not read yet. */
+interface OpenList {
+  readonly route: PageRoute
+  readonly source: PathSource | null
+  /** Why there is none. */
+  readonly error: Error | null
+  /** Pages that are still to come; null: nobody knows. */
+  left: number | null
 }
 
 /** A crawl of a site that makes up ever new links ends here. */
@@ -44,6 +54,8 @@ export class BuildPlan {
   readonly #complete = new Set<string>()
   /** Links followed so far. */
   readonly #links = new Set<string>()
+  /** Those that are not read to the end. */
+  readonly #open = new Set<OpenList>()
   #isListed = false
   #active = 0
   #wake: (() => void)[] = []
@@ -53,9 +65,14 @@ export class BuildPlan {
     this.#listed = this.#list()
   }
 
-  /** Pages known so far. */
+  /** Pages known so far, those included that a list has yet to name, if its length is known. */
   get total (): number {
-    return this.#keys.size
+    return [...this.#open].reduce((sum, { left }) => sum + (left ?? 0), this.#keys.size)
+  }
+
+  /** Whether no list has an end that nobody knows. What a crawl will find is not asked for here. */
+  get isTotalKnown (): boolean {
+    return [...this.#open].every(({ left }) => left !== null)
   }
 
   get isCutShort (): boolean {
@@ -146,12 +163,17 @@ export class BuildPlan {
     }
     const incomplete = new Set<string>()
     for (const route of registry.routes) {
-      if (patterns !== null && !patterns.includes(route.pattern)) continue
+      if (patterns === null || patterns.includes(route.pattern)) this.#open.add(await openList(route))
+    }
+    for (const list of this.#open) {
+      const { route } = list
       try {
         // A crawl may have found pages of a route that lists none.
         if (!route.path.isStatic && route.policy.paths === undefined) incomplete.add(route.pattern)
-        yield * this.#listRoute(route)
+        yield * this.#listRoute(list)
+        this.#open.delete(list)
       } catch (error) {
+        this.#open.delete(list)
         problems.push({ route: route.pattern, message: (error as Error).message })
         incomplete.add(route.pattern)
         yield * this.#listPrevious(route)
@@ -160,13 +182,18 @@ export class BuildPlan {
     for (const pattern of patterns ?? []) if (!incomplete.has(pattern) && registry.withPattern(pattern).length > 0) this.#complete.add(pattern)
   }
 
-  async * #listRoute (route: PageRoute): AsyncGenerator<PlannedPage> {
+  async * #listRoute (list: OpenList): AsyncGenerator<PlannedPage> {
+    const { route, source, error } = list
     const { matcher, problems } = this.#options
     if (route.path.isStatic) {
       const built = route.path.build({})
+      list.left = lessBy(list, keysPerPath(route))
       if ('path' in built) yield * this.#planAll(route, built.path, {})
     }
-    for await (const path of listPaths(route.pattern, route.path, route.policy)) {
+    if (error !== null) throw error
+    if (source === null) return
+    for await (const path of readPaths(route.pattern, route.path, source)) {
+      list.left = lessBy(list, keysPerPath(route))
       const match = matcher.find(path, headersOf(route))
       if (match?.kind !== 'page' || match.route !== route) {
         const other = match === null ? 'no route' : `route ${match.kind === 'page' ? match.route.pattern : match.pattern}`
@@ -205,4 +232,19 @@ export class BuildPlan {
       for (const { route, params } of matches) yield * this.#planAll(route, path, params, search)
     }
   }
+}
+
+async function openList (route: PageRoute): Promise<OpenList> {
+  const own = route.path.isStatic ? 1 : 0
+  try {
+    const source = await openPaths(route.pattern, route.policy)
+    const listed = source === null ? 0 : Array.isArray(source) ? source.length : null
+    return { route, source, error: null, left: listed === null ? null : (own + listed) * keysPerPath(route) }
+  } catch (error) {
+    return { route, source: null, error: error as Error, left: own * keysPerPath(route) }
+  }
+}
+
+function lessBy ({ left }: OpenList, pages: number): number | null {
+  return left === null ? null : left - pages
 }

@@ -19,7 +19,6 @@ export class ProgressBar implements Progress {
   readonly #now: () => number
   #drawnAt = -Infinity
   #isDrawn = false
-  #total = 0
 
   constructor (stream: Output, paint: Paint, now: () => number = () => performance.now()) {
     this.#stream = stream
@@ -29,13 +28,12 @@ export class ProgressBar implements Progress {
 
   update (progress: BuildProgress): void {
     const now = this.#now()
-    if (now - this.#drawnAt < FRAME_MS && progress.done < progress.total) return
+    const isLast = progress.isTotalKnown && progress.done === progress.total
+    if (now - this.#drawnAt < FRAME_MS && !isLast) return
     this.#drawnAt = now
     this.#isDrawn = true
     // A share of a total that still grows would tell nothing: it is always nearly done.
-    const isTotalKnown = progress.total === this.#total || progress.done === progress.total
-    this.#total = progress.total
-    this.#stream.write(`\r\x1b[2K${isTotalKnown ? this.#bar(progress) : this.#count(progress)}`)
+    this.#stream.write(`\r\x1b[2K${progress.isTotalKnown ? this.#bar(progress) : this.#count(progress)}`)
   }
 
   clear (): void {
@@ -84,7 +82,7 @@ export class ProgressLines implements Progress {
     this.#now = now
   }
 
-  update ({ done, total, row }: BuildProgress): void {
+  update ({ done, total, isTotalKnown, row }: BuildProgress): void {
     if (this.#lines < MAX_LINES) {
       this.#lines++
       this.#countedAt = this.#now()
@@ -94,7 +92,7 @@ export class ProgressLines implements Progress {
     }
     if (this.#now() - this.#countedAt < COUNT_MS) return
     this.#countedAt = this.#now()
-    this.#write(`${done.toLocaleString('en')} of ${count(total, 'page')}`)
+    this.#write(isTotalKnown ? `${done.toLocaleString('en')} of ${count(total, 'page')}` : `${count(done, 'page')} so far`)
   }
 
   clear (): void {}

@@ -83,6 +83,11 @@ export function * keysOf (route: PageRoute, path: string, params: Readonly<Recor
   }
 }
 
+/** How many pages one path of a route is. */
+export function keysPerPath ({ policy }: PageRoute): number {
+  return Object.values(policy.vary).reduce((count, { values }) => count * values.length, policy.hosts?.length ?? 1)
+}
+
 function * combinations (lists: [name: string, values: string[]][]): Generator<Record<string, string>> {
   const [first, ...rest] = lists
   if (first === undefined) return yield {}

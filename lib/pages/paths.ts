@@ -30,13 +30,12 @@ export function readPath (route: string, pattern: PathPattern, item: unknown): s
 }
 
 /**
- * Runs `paths` of a policy, one item at a time, so that a long list costs no
- * memory of its own.
+ * What `paths` of a policy is, or returns; null: there is none.
  *
  * @throws FST_ISR_ERR_PATHS
  */
-export async function * listPaths (route: string, pattern: PathPattern, policy: Policy): AsyncGenerator<string> {
-  if (policy.paths === undefined) return
+export async function openPaths (route: string, policy: Policy): Promise<PathSource | null> {
+  if (policy.paths === undefined) return null
   let source: PathSource
   try {
     source = typeof policy.paths === 'function' ? await policy.paths() : policy.paths
@@ -45,12 +44,27 @@ export async function * listPaths (route: string, pattern: PathPattern, policy: 
   }
   const isIterable = typeof source === 'object' && source !== null && (Symbol.iterator in source || Symbol.asyncIterator in source)
   if (!isIterable) throw new InvalidPaths(route, `the function must return an array or an iterable, got ${show(source)}`)
+  return source
+}
+
+/**
+ * One item at a time, so that a long list costs no memory of its own.
+ *
+ * @throws FST_ISR_ERR_PATHS
+ */
+export async function * readPaths (route: string, pattern: PathPattern, source: PathSource): AsyncGenerator<string> {
   try {
     for await (const item of source) yield readPath(route, pattern, item)
   } catch (cause) {
     if (cause instanceof InvalidPaths) throw cause
     throw new InvalidPaths(route, `the list broke off: ${(cause as Error)?.message ?? show(cause)}`, { cause })
   }
+}
+
+/** @throws FST_ISR_ERR_PATHS */
+export async function * listPaths (route: string, pattern: PathPattern, policy: Policy): AsyncGenerator<string> {
+  const source = await openPaths(route, policy)
+  if (source !== null) yield * readPaths(route, pattern, source)
 }
 
 /** Why a key of a route may be stored, or null. As long as nobody knows all pages of the build, what is stored is one of them. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
-import type { PathSource, RoutePolicy } from '../../lib/index.js'
+import type { BuildOptions, PathSource, RoutePolicy } from '../../lib/index.js'
 import { buildOnce, html, open, outcomes, page, readManifestOf } from '../helpers/site-build.js'
 
 const SLUGS = ['/p/a', '/p/b', '/p/c']
@@ -158,4 +158,24 @@ test('a long list is listed while it is rendered, not before', async t => {
   t.ok(ahead < 20, `the list is at most ${ahead} pages ahead`)
   t.ok(most - before < 256 * 1024 * 1024, `${Math.round((most - before) / 1024 / 1024)} MiB`)
   t.comment(`${count} pages in ${Math.round(ms)} ms, ${(ms / count).toFixed(2)} ms each, ${Math.round((most - before) / 1024 / 1024)} MiB more heap`)
+})
+
+test('progress knows how many pages there will be, unless a list has an end that nobody knows', async t => {
+  async function progressOf (paths: RoutePolicy['paths'], options: BuildOptions = {}): Promise<[done: number, total: number, isTotalKnown: boolean][]> {
+    const { app } = await open(t, t.testdir(), app => {
+      page(app, '/', () => html('home'))
+      page(app, '/first/:slug', ({ slug }) => html(String(slug)), { paths: async () => SLUGS.map(slug => slug.replace('p', 'first')), vary: { 'accept-language': { values: ['en', 'de'], select: () => 'en' } } })
+      page(app, '/p/:slug', ({ slug }) => html(String(slug)), { paths })
+    })
+    const told: [number, number, boolean][] = []
+    const report = await app.isr.prerender({ ...options, onProgress: ({ done, total, isTotalKnown }) => { told.push([done, total, isTotalKnown]) } })
+    t.equal(told.at(-1)?.[1], report.pages.length)
+    return told
+  }
+  const all = Array.from({ length: 10 }, (_, done) => [done + 1, 10, true])
+  t.same(await progressOf(SLUGS), all, 'of an array, from the first page on')
+  t.same(await progressOf(async () => SLUGS), all, 'of what a function returns')
+  t.same((await progressOf(function * () { yield * SLUGS })).map(([, , isKnown]) => isKnown).slice(0, 7), Array(7).fill(false), 'a generator')
+  t.ok((await progressOf(SLUGS, { crawl: true })).every(([, , isKnown]) => !isKnown), 'links are found on the way')
+  t.same((await progressOf(() => { throw new Error('no database') })).map(([, total]) => total), Array(7).fill(7), 'a list that fails has no pages')
 })
