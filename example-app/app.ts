@@ -1,33 +1,40 @@
-import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
-import isr from 'fastify-isr'
-import { html, sendPage } from './layout.js'
-import compare from './pages/compare.js'
-import freshness from './pages/freshness.js'
-import guides from './pages/guides.js'
-import home from './pages/home.js'
-import howItWorks from './pages/how-it-works.js'
-import notice from './pages/notice.js'
-import outage from './pages/outage.js'
-import pulse from './pages/pulse.js'
-import request from './pages/request.js'
-import stock from './pages/stock.js'
-import tenants from './pages/tenants.js'
+import isr, { type IsrOptions } from 'fastify-isr'
+import site from 'fastify-isr/site'
+import { dataFor, filters } from './data.js'
+import { builtAssets, siteRoot } from './paths.js'
+import compare from './routes/compare.js'
+import freshness from './routes/freshness.js'
+import guides from './routes/guides.js'
+import howItWorks from './routes/how-it-works.js'
+import notice from './routes/notice.js'
+import outage from './routes/outage.js'
+import pulse from './routes/pulse.js'
+import request from './routes/request.js'
+import stock from './routes/stock.js'
+import tenants from './routes/tenants.js'
 
 export interface ExampleOptions {
+  /** Origin that visitors know. Default: `BASE_URL` of the environment, or this machine. */
   baseUrl?: string
   /** Where the built pages live. Default: `.prerender` beside package.json. */
   dir?: string
+  /** The folder of pages, partials, content and assets. */
+  root?: string
+  /** Where `fastify-isr site build` puts assets. Default: `.static` beside package.json. */
+  assets?: string
+  /** Files are watched, browsers reload, nothing is kept. */
+  dev?: boolean
   enabled?: boolean
+  /** Shared with other instances. */
+  redis?: IsrOptions['redis']
   clock?: () => number
 }
 
-const here = dirname(fileURLToPath(import.meta.url))
-
 export default async function example (app: FastifyInstance, options: ExampleOptions) {
+  const { dev = false, clock, redis } = options
+  const baseUrl = options.baseUrl ?? process.env.BASE_URL ?? `http://127.0.0.1:${process.env.PORT ?? 3000}`
+
   app.addHook('onRequest', async (_request, reply) => {
     // Possible because no page holds an inline script, an inline style or anything of another origin.
     reply.header('content-security-policy', "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
@@ -35,19 +42,35 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     reply.header('x-content-type-options', 'nosniff')
   })
 
-  await app.register(fastifyStatic, {
-    // shared/ holds the compiled module that the server and the browser both run.
-    root: [join(packageRoot(here), 'example-app/public'), join(here, 'shared')],
-    prefix: '/static/',
-    index: false,
-    dotfiles: 'ignore'
+  // Lets the label tell, without fetching the body, whether there is a newer page than the one on the screen. Hits
+  // don't come by here: they have the header of their render.
+  app.addHook('preHandler', async (request, reply) => {
+    if (request.isrRender !== null) reply.header('x-rendered-at', new Date().toISOString())
   })
 
   await app.register(isr, {
-    baseUrl: options.baseUrl ?? process.env.BASE_URL ?? 'http://127.0.0.1:3000',
-    enabled: options.enabled ?? process.env.ISR_ENABLED !== 'false',
+    baseUrl,
+    enabled: options.enabled ?? (!dev && process.env.ISR_ENABLED !== 'false'),
     ...options.dir !== undefined && { dir: options.dir },
-    ...options.clock !== undefined && { clock: options.clock }
+    ...redis !== undefined && { redis },
+    ...clock !== undefined && { clock }
+  })
+
+  // Before the routes: a plugin takes on the error handler that is there when it is registered.
+  app.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) request.log.error(error)
+    return reply.code(status).page(status >= 500 ? 'pages/500.html' : 'views/refused.html', { status, mode: null, canonical: null })
+  })
+
+  await app.register(site, {
+    dev,
+    root: options.root ?? siteRoot,
+    baseUrl,
+    static: { dir: options.assets ?? builtAssets },
+    data: dataFor(baseUrl),
+    filters,
+    ...clock !== undefined && { clock }
   })
 
   // Forms without a file to upload; Fastify itself only reads JSON and plain text.
@@ -55,37 +78,8 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     done(null, Object.fromEntries(new URLSearchParams(body.toString())))
   })
 
-  app.setNotFoundHandler((request, reply) => sendPage(request, reply.code(404), {
-    title: 'There is no such page',
-    description: 'Nothing answers at this address.',
-    lead: 'Nothing answers at this address. It may have been mistyped, or the link that led here is old.',
-    body: html`<p><a href="/">Back to the start</a></p>`
-  }))
-
-  app.setErrorHandler<Error & { statusCode?: number }>((error, request, reply) => {
-    const status = error.statusCode ?? 500
-    if (status >= 500) request.log.error(error)
-    return sendPage(request, reply.code(status), {
-      title: status >= 500 ? 'This page could not be rendered' : 'This request was refused',
-      description: 'The request failed.',
-      lead: status >= 500
-        ? 'Rendering failed, and there is no older page that could be shown instead.'
-        : 'The server could not make sense of this request.',
-      body: html`<p>Status ${status}. <a href="/how-it-works#failure">What happens when rendering fails</a></p>`
-    })
-  })
-
-  // Last: a plugin takes on the error handler that is there when it is registered.
-  for (const page of [home, howItWorks, freshness, pulse, request, notice, outage, stock, guides, compare]) {
-    await app.register(page)
+  for (const routes of [howItWorks, freshness, pulse, request, notice, outage, stock, guides, compare]) {
+    await app.register(routes)
   }
-  await app.register(tenants, { clock: options.clock ?? Date.now })
-}
-
-/** The sources and the compiled files lie at different depths; package.json is above both. */
-function packageRoot (directory: string): string {
-  if (existsSync(join(directory, 'package.json'))) return directory
-  const parent = dirname(directory)
-  if (parent === directory) throw new Error(`no package.json above ${here}`)
-  return packageRoot(parent)
+  await app.register(tenants, { clock: clock ?? Date.now })
 }

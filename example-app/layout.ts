@@ -53,7 +53,7 @@ export interface Page {
 export function sendPage (request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
   const { url, config } = request.routeOptions
   const renderedAt = new Date()
-  const document = layout(page, config.mode ?? 'dynamic', page.section ?? url ?? '', renderedAt)
+  const document = layout(page, config.mode ?? 'dynamic', page.section ?? url ?? '', renderedAt, path => request.server.site.asset(path))
   return reply
     .type('text/html; charset=utf-8')
     // Lets the label tell, without fetching the body, whether there is a newer page than the one on the screen.
@@ -74,7 +74,7 @@ const navigation: Array<{ path: string, text: string, mode: Mode }> = [
   { path: '/compare', text: 'Compare', mode: 'hydrated' }
 ]
 
-export function layout (page: Page, mode: Mode, section: string, renderedAt: Date): Html {
+export function layout (page: Page, mode: Mode, section: string, renderedAt: Date, asset: (path: string) => string): Html {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -83,9 +83,9 @@ export function layout (page: Page, mode: Mode, section: string, renderedAt: Dat
 <meta name="color-scheme" content="light dark">
 <title>${page.title} · fastify-isr</title>
 <meta name="description" content="${page.description}">
-<link rel="icon" href="/static/favicon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/static/site.css">
-${['label.js', ...page.scripts ?? []].map(name => html`<script type="module" src="/static/${name}"></script>
+<link rel="icon" href="${asset('/static/img/favicon.svg')}" type="image/svg+xml">
+<link rel="stylesheet" href="${asset('/static/css/site.css')}">
+${['label.js', ...page.scripts ?? []].map(name => html`<script type="module" src="${asset(`/static/js/${name}`)}"></script>
 `)}</head>
 <body data-mode="${mode}">
 <a class="skip" href="#main">Skip to the content</a>

@@ -1,12 +1,13 @@
+// npm run example. Everything is said by the environment: HOST, PORT, BASE_URL, LOG_LEVEL, REDIS_URL, ISR_ENABLED.
 import Fastify, { LogController } from 'fastify'
+import { Redis } from 'ioredis'
 import example from './app.js'
 
-const port = Number(process.env.PORT ?? 3000)
-const host = '127.0.0.1'
-const url = `http://${host}:${port}`
+const { HOST: host = '127.0.0.1', PORT: port = '3000', LOG_LEVEL: level = 'warn', REDIS_URL: redisUrl } = process.env
+const dev = process.argv.includes('--dev')
 
 const app = Fastify({
-  logger: { level: process.env.LOG_LEVEL ?? 'warn' },
+  logger: { level },
   // With LOG_LEVEL=info: one line per visitor, none for the renders behind them.
   logController: new LogController({ disableRequestLogging: request => Boolean(request.isrRender) })
 })
@@ -14,13 +15,17 @@ const app = Fastify({
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // Once: whoever presses Ctrl-C a second time wants out at once.
   process.once(signal, async () => {
+    // No new requests, an answer for each that is here, then the connections to Redis.
     await app.close()
     process.exit(0)
   })
 }
 
-await app.register(example, { baseUrl: url })
-await app.listen({ port, host })
+await app.register(example, {
+  dev,
+  ...redisUrl !== undefined && { redis: { client: new Redis(redisUrl, { lazyConnect: true }), prefix: 'isr-example' } }
+})
+const url = await app.listen({ port: Number(port), host })
 
 const pages = [
   ['/', 'what this is about'],
@@ -38,7 +43,7 @@ const pages = [
 
 process.stdout.write([
   '',
-  `  fastify-isr example, ISR is ${process.env.ISR_ENABLED === 'false' ? 'off (ISR_ENABLED=false)' : 'on'}`,
+  `  fastify-isr example, ${dev ? 'in development: files are watched, nothing is kept' : `ISR is ${process.env.ISR_ENABLED === 'false' ? 'off (ISR_ENABLED=false)' : 'on'}`}`,
   '',
   ...pages.map(([path, text]) => `  ${url}${path}`.padEnd(url.length + 20) + text),
   '',

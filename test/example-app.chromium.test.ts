@@ -5,17 +5,19 @@ import type { Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import example from '../example-app/app.js'
 import { openPage } from './helpers/chromium.js'
+import { exampleAssets } from './helpers/example-assets.js'
 
 /** Builds the site as the CLI would, then serves the build with another instance. */
 async function serve (t: Test) {
   const dir = t.testdir()
+  const assets = await exampleAssets()
 
   // Time stands still unless a test moves it: a slow machine makes no page old.
   const now = Date.now()
   let offset = 0
 
   const builder = Fastify()
-  await builder.register(fp(example), { dir, clock: () => now })
+  await builder.register(fp(example), { dir, assets, clock: () => now })
   await builder.ready()
   const { ok } = await builder.isr.prerender()
   await builder.close()
@@ -23,7 +25,7 @@ async function serve (t: Test) {
 
   const app = Fastify()
   t.teardown(() => app.close())
-  await app.register(example, { dir, clock: () => now + offset })
+  await app.register(example, { dir, assets, clock: () => now + offset })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   return { url, advance: (seconds: number) => { offset += seconds * 1000 } }
 }
@@ -144,7 +146,7 @@ t.test('the pulse changes after its ttl, behind the visitor who finds it old', a
   const { url, advance } = await serve(t)
   const { page } = await openPage(t)
   // With its HEAD the label is a second visitor; here only one is wanted.
-  await page.route('**/label.js', route => route.fulfill({ contentType: 'text/javascript', body: '' }))
+  await page.route('**/label.*.js', route => route.fulfill({ contentType: 'text/javascript', body: '' }))
   const rendered = () => page.locator('[data-rendered] time').getAttribute('datetime')
 
   await page.goto(`${url}/pulse`)

@@ -7,7 +7,8 @@ import example, { type ExampleOptions } from '../example-app/app.js'
 import { guides } from '../example-app/guides.js'
 import { html, trusted } from '../example-app/layout.js'
 import type { Mode } from '../example-app/modes.js'
-import { answerAt, stateAt } from '../example-app/shared/freshness.js'
+import { answerAt, stateAt } from '../example-app/site/assets/js/freshness.js'
+import { exampleAssets } from './helpers/example-assets.js'
 
 const modeOf: Record<string, Mode> = {
   '/': 'prerendered',
@@ -38,7 +39,7 @@ async function start (t: Test, options: ExampleOptions = {}): Promise<FastifyIns
   const app = Fastify()
   t.teardown(() => app.close())
   // Unwrapped, or the decorators would be out of reach here.
-  await app.register(fp(example), { dir: t.testdir(), ...options })
+  await app.register(fp(example), { baseUrl: 'http://example', dir: t.testdir(), assets: await exampleAssets(), ...options })
   await app.ready()
   return app
 }
@@ -97,7 +98,8 @@ t.test('the build renders every page that has the flag, and no other', async t =
   const report = await app.isr.prerender()
   t.same(report.problems, [])
   t.equal(report.ok, true)
-  t.same(report.pages.map(({ path }) => path).sort(), pages.filter(path => modeOf[path] !== 'dynamic').sort())
+  const files = ['/robots.txt', '/sitemap.xml']
+  t.same(report.pages.map(({ path }) => path).sort(), [...pages.filter(path => modeOf[path] !== 'dynamic'), ...files].sort())
 })
 
 t.test('no link and no source on any page leads nowhere', async t => {
@@ -164,12 +166,16 @@ t.test('a guide, an article and a tenant that do not exist are not found, and ne
   }
 })
 
-t.test('the static folder holds the public files and the shared module, and nothing else', async t => {
+t.test('assets are served under names that tell their content, and nothing else is', async t => {
   const app = await start(t)
-  for (const name of ['site.css', 'label.js', 'favicon.svg', 'freshness.js']) {
-    t.equal((await app.inject(`/static/${name}`)).statusCode, 200, name)
+  for (const name of ['css/site.css', 'js/label.js', 'js/freshness.js', 'img/favicon.svg']) {
+    const url = app.site.asset(`/static/${name}`)
+    t.match(url, /^\/static\/\w+\/\w+\.[0-9a-f]{16}\.\w+$/)
+    const { statusCode, headers } = await app.inject(url)
+    t.equal(statusCode, 200, name)
+    t.match(headers['cache-control'], 'immutable', name)
   }
-  for (const name of ['', '../app.js', '%2e%2e/app.js', 'app.js', '.gitignore']) {
+  for (const name of ['', '../app.js', '%2e%2e/app.js', 'app.js', 'js/_reading.js', 'assets.json', '.gitignore']) {
     const { statusCode } = await app.inject(`/static/${name}`)
     t.ok(statusCode === 404 || statusCode === 403, `${name} is ${statusCode}`)
   }

@@ -1,4 +1,4 @@
-import { answerAt, segmentsOf, stateAt } from './freshness.js'
+import { answerAt, segmentsOf, stateAt } from './freshness.ts'
 
 const clock = document.querySelector('[data-clock]')
 const since = document.querySelector('[data-since]')

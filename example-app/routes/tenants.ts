@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { code, html, sendPage, table, trusted } from '../layout.js'
 import { sameOrigin } from '../same-origin.js'
-import { stateAt, type State } from '../shared/freshness.js'
+import { stateAt, type State } from '../site/assets/js/freshness.js'
 
 interface Settings {
   theme: 'plain' | 'sea' | 'moss' | 'plum'

@@ -1,4 +1,4 @@
-import { ageInWords, read } from './reading.js'
+import { ageInWords, read } from './_reading.js'
 
 // One after the other: in parallel they would wait for each other and the times would mean nothing.
 for (const place of document.querySelectorAll('[data-reading]')) {

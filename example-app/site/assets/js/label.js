@@ -1,4 +1,4 @@
-import { ageInWords, read } from './reading.js'
+import { ageInWords, read } from './_reading.js'
 
 const label = document.querySelector('[data-label]')
 const button = label.querySelector('[data-ask]')
