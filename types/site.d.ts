@@ -157,6 +157,12 @@ export interface MarkdownOptions {
    * stays as it is.
    */
   link?: (href: string, file: string) => string | undefined
+  /**
+   * Gets the `MarkdownIt` before it is used: for plugins and rules. What they
+   * make is sent as it is, but can't be read as a template. Its type comes with
+   * that package: `use: (markdown: MarkdownIt) => { … }`.
+   */
+  use?: (markdown: never) => void
 }
 
 export interface FeedOptions {
@@ -246,7 +252,7 @@ export interface Collection {
   tags (): string[]
   /** `number` from 1; beyond the last page there are no items. */
   page (number: number, size: number): { items: readonly CollectionItem[], number: number, pages: number, total: number }
-  /** Its neighbours in the collection's order. */
+  /** Its neighbours in the collection's order. Given to a page as it is, new neighbours have the page rendered again. */
   around (slug: string): { previous: CollectionItem | null, next: CollectionItem | null }
 }
 

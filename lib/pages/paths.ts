@@ -34,7 +34,7 @@ export function readPath (route: string, pattern: PathPattern, item: unknown): s
  *
  * @throws FST_ISR_ERR_PATHS
  */
-export async function openPaths (route: string, policy: Policy): Promise<PathSource | null> {
+export async function openPaths (route: string, policy: Pick<Policy, 'paths'>): Promise<PathSource | null> {
   if (policy.paths === undefined) return null
   let source: PathSource
   try {
@@ -62,7 +62,7 @@ export async function * readPaths (route: string, pattern: PathPattern, source: 
 }
 
 /** @throws FST_ISR_ERR_PATHS */
-export async function * listPaths (route: string, pattern: PathPattern, policy: Policy): AsyncGenerator<string> {
+export async function * listPaths (route: string, pattern: PathPattern, policy: Pick<Policy, 'paths'>): AsyncGenerator<string> {
   const source = await openPaths(route, policy)
   if (source !== null) yield * readPaths(route, pattern, source)
 }

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { SafeHtml } from './template/index.js'
-import { atomXml, robotsTxt, sitemaps, type AtomEntry, type SitemapEntry } from './feeds/index.js'
+import { atomXml, robotsTxt, sitemaps, type AtomEntry } from './feeds/index.js'
 import { tagOf } from './freshness/index.js'
 import type { SiteSettings } from './options.js'
 import { INDEX, type SiteFiles } from './site-files.js'
+import { sitemapEntries } from './sitemap-entries.js'
 
 export interface FeedRoutesOptions {
   settings: SiteSettings
@@ -13,6 +14,8 @@ export interface FeedRoutesOptions {
 const XML = 'application/xml; charset=utf-8'
 /** They are no pages that a sitemap names. */
 const POLICY = { sitemap: false } as const
+/** Seconds. Files tell of their changes; what lists the paths of a route may be a database, which tells nobody. */
+const SITEMAP_TTL = 3600
 
 /** Sitemap, robots.txt and feed: pages of the cache, made anew when files have changed. */
 export function addFeedRoutes (app: FastifyInstance, { settings, files }: FeedRoutesOptions): void {
@@ -23,11 +26,12 @@ export function addFeedRoutes (app: FastifyInstance, { settings, files }: FeedRo
     return reply.type(type).send(text)
   }
   if (sitemap) {
-    const all = (): Map<string, string> => sitemaps(entriesOf(files), baseUrl)
-    app.get('/sitemap.xml', { config: { prerender: POLICY } }, async (_request, reply) => send(reply, XML, all().get('/sitemap.xml') ?? ''))
+    const all = async (): Promise<Map<string, string>> => sitemaps(await sitemapEntries(app, files, baseUrl), baseUrl)
+    const policy = { ...POLICY, ttl: SITEMAP_TTL }
+    app.get('/sitemap.xml', { config: { prerender: policy } }, async (_request, reply) => send(reply, XML, (await all()).get('/sitemap.xml') ?? ''))
     // Of a site that has more pages than one sitemap may name.
-    app.get<{ Params: { part: string } }>('/sitemap-:part(^\\d+\\.xml$)', { config: { prerender: { ...POLICY, paths: () => [...all().keys()].slice(1), onDemand: false } } }, async (request, reply) => {
-      const text = all().get(`/sitemap-${request.params.part}`)
+    app.get<{ Params: { part: string } }>('/sitemap-:part(^\\d+\\.xml$)', { config: { prerender: { ...policy, paths: async () => [...(await all()).keys()].slice(1), onDemand: false } } }, async (request, reply) => {
+      const text = (await all()).get(`/sitemap-${request.params.part}`)
       if (text !== undefined) return send(reply, XML, text)
       reply.callNotFound()
       return reply
@@ -42,13 +46,6 @@ export function addFeedRoutes (app: FastifyInstance, { settings, files }: FeedRo
       const items = files.collection(collection)?.all() ?? []
       return send(reply, 'application/atom+xml; charset=utf-8', atomXml(items.map(toEntry), { baseUrl, title, path }))
     })
-  }
-}
-
-function * entriesOf ({ snapshot }: SiteFiles): Generator<SitemapEntry> {
-  yield * snapshot.pages.all()
-  for (const collection of snapshot.collections.values()) {
-    for (const item of collection.all()) yield { url: item.url, lastmod: item.updated ?? item.date ?? null, noindex: item['noindex'] === true }
   }
 }
 

@@ -175,9 +175,10 @@ function readFrontMatter (value: SiteOptions['frontMatter']): SiteSettings['fron
 }
 
 function readMarkdown (value: SiteOptions['markdown']): MarkdownOptions {
-  const options = group(value, 'markdown', { highlight: true, languages: true, link: true })
+  const options = group(value, 'markdown', { highlight: true, languages: true, link: true, use: true })
   if (options.highlight !== undefined && options.highlight !== false) fn(options.highlight, 'markdown.highlight', 'false or a function of code and language that returns HTML')
   fn(options.link, 'markdown.link', 'a function of href and file that returns a URL or undefined')
+  fn(options.use, 'markdown.use', 'a function of a MarkdownIt')
   const { languages } = options
   if (languages !== undefined && (!Array.isArray(languages) || !languages.every(language => typeof language === 'string'))) {
     throw new InvalidOption('markdown.languages', "an array of names such as 'typescript'", show(languages))

@@ -154,13 +154,14 @@ function withOwn (target: Record<string, unknown>, source: object, but: object =
   return target
 }
 
-/** What the values of a page say about where they come from: an item is a page, a list of items a collection. */
+/** What the values of a page say about where they come from: an item is a page; what is of many items, a collection. */
 function * depsOf (data: Record<string, unknown>, files: SiteFiles): Generator<string> {
   for (const value of Object.values(data)) {
-    const paged = (value as { items?: unknown } | null | undefined)?.items
-    const list = Array.isArray(value) ? value : Array.isArray(paged) ? paged : null
-    const collection = files.collectionOf(value) ?? (list === null ? null : files.collectionOf(list[0]))
-    if (collection !== null) yield list === null ? `page:${(value as CollectionItem).url}` : `collection:${collection}`
+    const giver = files.giverOf(value)
+    const list = Array.isArray(value) ? value : (value as { items?: unknown } | null | undefined)?.items
+    const collection = Array.isArray(list) ? giver ?? files.collectionOf(list[0]) : giver
+    if (collection !== null) yield `collection:${collection}`
+    else if (files.collectionOf(value) !== null) yield `page:${(value as CollectionItem).url}`
   }
 }
 

@@ -41,7 +41,7 @@ export class SiteFiles {
   #lookedAt: number
   /** Looks at everything that have begun. */
   #underway = 0
-  /** Items, and lists of all items, and the collection that they are of. */
+  /** Items, and the collection that they are of. */
   #values = new WeakMap<object, string>()
   #valuesOf: Snapshot | null = null
 
@@ -110,17 +110,24 @@ export class SiteFiles {
     return data
   }
 
-  /** Name of the collection that a value is an item of, or all items; or null. */
+  /** Name of the collection that a value is an item of; or null. */
   collectionOf (value: unknown): string | null {
     if (typeof value !== 'object' || value === null) return null
     const { snapshot } = this
     if (this.#valuesOf !== snapshot) {
       this.#valuesOf = snapshot
       for (const [name, collection] of snapshot.collections) {
-        for (const known of [collection.all(), ...collection.all()]) this.#values.set(known, name)
+        for (const item of collection.all()) this.#values.set(item, name)
       }
     }
     return this.#values.get(value) ?? null
+  }
+
+  /** Name of the collection that gave a value: a list, a page of it, neighbours; or null. */
+  giverOf (value: unknown): string | null {
+    if (typeof value !== 'object' || value === null) return null
+    for (const [name, collection] of this.snapshot.collections) if (collection.gave(value)) return name
+    return null
   }
 
   /** `post.html` → `pages/post.html`, or `partials/post.html` if there is no such page. */

@@ -6,6 +6,8 @@ export class Collection {
   readonly #urls: readonly string[]
   readonly #bySlug = new Map<string, number>()
   readonly #byTag = new Map<string, CollectionItem[]>()
+  /** Lists and neighbours that were handed out: who shows one of them shows something of all items, and be it that there is none. */
+  readonly #given = new WeakSet<object>()
 
   /** @param items with slugs that differ */
   constructor (items: readonly CollectionItem[]) {
@@ -19,7 +21,13 @@ export class Collection {
         else tagged.push(item)
       }
     }
-    for (const tagged of this.#byTag.values()) Object.freeze(tagged)
+    for (const tagged of this.#byTag.values()) this.#give(Object.freeze(tagged))
+    this.#give(this.#items)
+  }
+
+  /** Whether a value is a list or neighbours of this collection; not of its items one by one. */
+  gave (value: object): boolean {
+    return this.#given.has(value)
   }
 
   all (): readonly CollectionItem[] {
@@ -36,7 +44,7 @@ export class Collection {
 
   /** Items with this tag, in the collection's order. */
   tag (tag: string): readonly CollectionItem[] {
-    return this.#byTag.get(tag) ?? []
+    return this.#byTag.get(tag) ?? this.#give([])
   }
 
   /** All tags, by code unit. */
@@ -52,13 +60,17 @@ export class Collection {
     const total = this.#items.length
     const each = Math.max(1, Math.trunc(size) || 1)
     const isPage = Number.isSafeInteger(number) && number >= 1
-    return { items: isPage ? this.#items.slice((number - 1) * each, number * each) : [], number, pages: Math.max(1, Math.ceil(total / each)), total }
+    return this.#give({ items: isPage ? this.#items.slice((number - 1) * each, number * each) : [], number, pages: Math.max(1, Math.ceil(total / each)), total })
   }
 
   /** The items before and after one, in the collection's order. */
   around (slug: string): { previous: CollectionItem | null, next: CollectionItem | null } {
     const nth = this.#bySlug.get(slug)
-    if (nth === undefined) return { previous: null, next: null }
-    return { previous: this.#items[nth - 1] ?? null, next: this.#items[nth + 1] ?? null }
+    return this.#give({ previous: this.#items[(nth ?? NaN) - 1] ?? null, next: this.#items[(nth ?? NaN) + 1] ?? null })
+  }
+
+  #give<T extends object> (value: T): T {
+    this.#given.add(value)
+    return value
   }
 }

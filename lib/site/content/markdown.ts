@@ -30,6 +30,8 @@ export async function loadMarkdown (options: MarkdownOptions = {}): Promise<Mark
   const { default: MarkdownIt } = await loadPeer('markdown-it', 'Markdown', async () => await import('markdown-it'))
   const highlight = await readHighlight(options)
   const markdown = new MarkdownIt({ html: false, linkify: false, highlight: (code, language) => highlight?.(code, language) ?? '' })
+  // Before our own rules: whatever it adds, tags and links are what they are, and all else is escaped.
+  options.use?.(markdown as never)
   useTemplateTags(markdown)
   useLinks(markdown)
   useHeadings(markdown)

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import type { MarkdownIt } from 'markdown-it'
 import t from 'tap'
 import { loadMarkdown } from '../../../lib/site/content/markdown.js'
 import { endOfTag } from '../../../lib/site/content/tag-scanner.js'
@@ -52,6 +53,16 @@ t.test('code is highlighted by class names, in the languages that were loaded', 
   const few = await loadMarkdown({ languages: ['elixir'] })
   t.match(few.render('```elixir\ndef a do\n```').html, 'hljs-keyword')
   t.notMatch(few.render('```js\nconst a = 1\n```').html, 'hljs')
+})
+
+t.test('other rules may be added, and what they make is no template either', async (t) => {
+  const own = await loadMarkdown({
+    use (markdown: MarkdownIt) {
+      markdown.renderer.rules['table_open'] = () => '<div tabindex="0"><table title="{{x}}<% a.html %/>">\n'
+      markdown.renderer.rules['table_close'] = () => '</table></div>\n'
+    }
+  })
+  t.match(own.render('| a |\n| - |\n| b |').html, /^<div tabindex="0"><table title="&#123;&#123;x}}&lt;% a\.html %\/>">\n<thead>[^]*<\/table><\/div>\n$/)
 })
 
 t.test('a language that highlight.js has not is refused with its name', async (t) => {

@@ -37,6 +37,25 @@ t.test('they are pages of the cache, made anew when a file is changed', async (t
   for (const path of ['/sitemap.xml', '/feed.xml']) await eventually(async () => (await raw(path)).body.toString().includes('https://example.com/blog/new'))
 })
 
+t.test('the sitemap names what routes of the app list as well, each page once, and what they keep out is not in it', async (t) => {
+  const { raw } = await startSite(t, { ...FILES, 'content/blog/hidden.md': '---\ntitle: H\nnoindex: true\n---\n' }, {
+    site: SITE,
+    declare (app) {
+      const answer = async (): Promise<string> => 'page'
+      app.get('/compare', { config: { prerender: true } }, answer)
+      app.get('/live', answer)
+      app.get('/secret', { config: { prerender: { sitemap: false } } }, answer)
+      app.get('/search.json', { config: { prerender: true } }, answer)
+      app.get('/other-host', { config: { prerender: { hosts: ['other.example'] } } }, answer)
+      app.get('/stock/:id', { config: { prerender: { paths: async () => [{ id: 'a b' }, '/stock/c'] } } }, answer)
+      app.get('/blog/:slug', { config: { prerender: { paths: () => app.site.collection('posts').urls() } } }, answer)
+    }
+  })
+  const sitemap = (await raw('/sitemap.xml')).body.toString()
+  t.same([...sitemap.matchAll(/<loc>https:\/\/example\.com([^<]*)<\/loc>/g)].map(([, path]) => path).sort(), ['/', '/about', '/blog/a%20&#38;%20b', '/compare', '/stock/a%20b', '/stock/c'])
+  t.match(sitemap, /a%20&#38;%20b<\/loc>\s*<lastmod>2022-01-01/)
+})
+
 t.test('without a baseUrl, or when the app says so, there are none', async (t) => {
   const without = await startSite(t, FILES)
   const off = await startSite(t, FILES, { site: { baseUrl: 'https://example.com', sitemap: false, robots: false } })

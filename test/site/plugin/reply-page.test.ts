@@ -6,6 +6,7 @@ import { startSite } from '../../helpers/site.js'
 
 const POSTS = { dir: 'content/blog', url: ({ slug }: { slug: string }): string => `/blog/${slug}`, schema: { title: 'text', date: 'date' } } as const
 const FILES = {
+  'content/news/draft.md': '---\ndraft: true\n---\n',
   'pages/index.html': 'home',
   'partials/post.html': '<h1>{{= post.title }}</h1><% footer.html %/>',
   'partials/list.html': '<% each of="items" as="item" %><li>{{= item.title }}</li><%/ each %>',
@@ -31,6 +32,27 @@ t.test('reply.page() sends HTML whose values are escaped, and tags the page with
   t.notOk(tags.includes('collection:posts'), 'one item is not the whole collection')
   t.match((await raw('/blog')).body.toString(), '<li>B</li><li>A &amp; &lt;b&gt;</li>')
   t.ok((await app.isr.inspect('/blog')).tags.includes('collection:posts'))
+})
+
+t.test('lists without items, pages of them and neighbours are of their collection, too', async (t) => {
+  const { app, raw, write } = await startSite(t, FILES, {
+    site: { collections: { posts: POSTS, news: { ...POSTS, dir: 'content/news' } } },
+    declare (app) {
+      const news = (): ReturnType<typeof app.site.collection> => app.site.collection('news')
+      const prerender = { onDemand: true }
+      app.get('/news', { config: { prerender } }, async (_request, reply) => reply.page('list.html', { items: [], page: news().page(1, 10) }))
+      app.get('/news/tag', { config: { prerender } }, async (_request, reply) => reply.page('list.html', { items: news().tag('none') }))
+      app.get('/blog/a', { config: { prerender } }, async (_request, reply) => reply.page('footer.html', { around: app.site.collection('posts').around('a') }))
+      app.get('/blog/b', { config: { prerender } }, async (_request, reply) => reply.page('footer.html', { around: app.site.collection('posts').around('none') }))
+    }
+  })
+  for (const [path, tag] of [['/news', 'collection:news'], ['/news/tag', 'collection:news'], ['/blog/a', 'collection:posts'], ['/blog/b', 'collection:posts']] as const) {
+    await raw(path)
+    t.ok((await app.isr.inspect(path)).tags.includes(tag), path)
+  }
+  write('content/news/first.md', '---\ntitle: First\n---\n')
+  await app.site.invalidate('content/news/first.md')
+  t.not((await app.isr.inspect('/news')).state, 'fresh')
 })
 
 t.test('it works in a route that is not prerendered', async (t) => {
