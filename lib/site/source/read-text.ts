@@ -50,7 +50,9 @@ async function readOnce (handle: Readable, path: string): Promise<SourceText | n
   const stamp = stampOf(after)
   if (bytes === null || stamp !== stampOf(before)) return null
   // A write that follows at once may not change the stamp. Such a stamp equals no later one, so the file is read once more then.
-  const settled = BigInt(Date.now()) - after.mtimeNs / NANO > COARSE_MS
+  // A copy sets the modification time back; the change time tells when it was made.
+  const last = after.mtimeNs > after.ctimeNs ? after.mtimeNs : after.ctimeNs
+  const settled = BigInt(Date.now()) - last / NANO > COARSE_MS
   return { ...textOf(bytes, path), stamp: settled ? stamp : `${stamp}-young` }
 }
 
