@@ -43,7 +43,7 @@ export async function startSite (t: Test, files: Record<string, string>, options
   for (const [file, text] of Object.entries(files)) write(file, text)
   const { clock = new TestClock() } = options
   const started = await start(t, async app => {
-    await app.register(site, { root, static: false, clock: clock.read, ...options.site })
+    await app.register(site, { ...options.site?.source === undefined && { root }, static: false, clock: clock.read, ...options.site })
     await options.declare?.(app)
   }, { ...options, clock })
   const port = await started.listen()
