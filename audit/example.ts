@@ -33,7 +33,7 @@ export async function startExample (): Promise<Running> {
     ADMIN_USER: credentials.username,
     ADMIN_PASSWORD: credentials.password
   }
-  for (const command of [['prerender']]) await runCommandLine([...command, APP, '--quiet'], env)
+  for (const command of [['site', 'build'], ['prerender']]) await runCommandLine([...command, APP, '--quiet'], env)
   const server = await startProgram({ command: process.execPath, args: ['.build/example-app/server.js'], port, version: process.version, env, cwd: root }, { pin: (command, args) => [command, args], install: false, log: () => {} })
   return { origin, credentials, hidden: HIDDEN, stop: server.stop }
 }

@@ -6,7 +6,7 @@ import fastifyBasicAuth from '@fastify/basic-auth'
 import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { fileSource } from '../../lib/site/index.js'
-import { makeGate, settle, TestClock, until } from '../helpers/app.js'
+import { makeGate, settle, until } from '../helpers/app.js'
 import { eventually, startSite, type FileSite } from '../helpers/site.js'
 
 const POSTS = { dir: 'content/blog', url: ({ slug }: { slug: string }): string => `/blog/${slug}`, schema: { title: 'text', date: 'date' } } as const
