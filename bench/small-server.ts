@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fastify, { type FastifyInstance } from 'fastify'
 import example from '../example-app/app.js'
+import { siteRoot } from '../example-app/paths.js'
+import { buildAssets } from '../lib/site/assets/build.js'
 import type { Listening } from './server.js'
 
 /** What became of a build. */
@@ -22,7 +24,7 @@ async function createExample (dir: string): Promise<Example> {
   const app = fastify()
   const inner: FastifyInstance[] = []
   await app.register(async scope => {
-    await example(scope, { dir, enabled: true })
+    await example(scope, { dir: join(dir, 'pages'), assets: join(dir, 'static'), enabled: true })
     inner.push(scope)
   })
   await app.ready()
@@ -39,6 +41,7 @@ async function build ({ isr }: Example): Promise<Rebuilt> {
 }
 
 const dir = await mkdtemp(join(tmpdir(), 'fastify-isr-bench-'))
+await buildAssets({ source: join(siteRoot, 'assets'), out: join(dir, 'static') })
 const builder = await createExample(dir)
 await build(builder)
 await builder.app.close()

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import isr, { type IsrOptions } from 'fastify-isr'
 import site from 'fastify-isr/site'
+import { collections } from './collections.js'
 import { dataFor, filters } from './data.js'
 import { builtAssets, siteRoot } from './paths.js'
 import compare from './routes/compare.js'
 import freshness from './routes/freshness.js'
 import guides from './routes/guides.js'
-import howItWorks from './routes/how-it-works.js'
 import notice from './routes/notice.js'
 import outage from './routes/outage.js'
 import pulse from './routes/pulse.js'
@@ -68,6 +68,7 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     root: options.root ?? siteRoot,
     baseUrl,
     static: { dir: options.assets ?? builtAssets },
+    collections,
     data: dataFor(baseUrl),
     filters,
     ...clock !== undefined && { clock }
@@ -78,7 +79,7 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     done(null, Object.fromEntries(new URLSearchParams(body.toString())))
   })
 
-  for (const routes of [howItWorks, freshness, pulse, request, notice, outage, stock, guides, compare]) {
+  for (const routes of [freshness, pulse, request, notice, outage, stock, guides, compare]) {
     await app.register(routes)
   }
   await app.register(tenants, { clock: clock ?? Date.now })

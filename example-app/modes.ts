@@ -23,9 +23,3 @@ export const modes = {
 } as const
 
 export type Mode = keyof typeof modes
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    mode?: Mode
-  }
-}

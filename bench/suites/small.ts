@@ -1,7 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { guides } from '../../example-app/guides.js'
 import { contend } from '../compare.js'
 import { cores, forkOptions } from '../cores.js'
 import { reply } from '../load.js'
@@ -61,7 +60,7 @@ export const small: Suite = async context => {
   const measured: Measured[] = []
   const builds: Rebuilt[] = []
   try {
-    const pages = { home: '/', post: `/guides/${guides[0]?.slug}` }
+    const pages = { home: '/', post: '/guides/when-not-to-use-it' }
     for (const [name, path] of Object.entries(pages)) {
       const { request, title } = contend(running, { paths: [path] }, name)
       await measure(running, { seconds: 1, connections: CONNECTIONS, generator: fastest }, request)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Fastify from 'fastify'
 import isr from 'fastify-isr'
 import { Redis } from 'ioredis'
-import { html } from '../layout.js'
+import { html } from './html.js'
 import { sameOrigin } from '../same-origin.js'
 
 const { INSTANCE: name = 'a', REDIS_URL = '', BASE_URL = 'http://127.0.0.1:3000', LOG_LEVEL = 'error' } = process.env

@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify'
-import { html, table, type Html } from '../layout.js'
+import { html, table, type Html } from './html.js'
 import { sameOrigin } from '../same-origin.js'
 import type { Backend } from './front.js'
 import type { RedisServer } from './redis.js'

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { code, html, sendPage, table, trusted } from '../layout.js'
+import { modes } from '../modes.js'
 import { sameOrigin } from '../same-origin.js'
 import { stateAt, type State } from '../site/assets/js/freshness.js'
 
@@ -93,8 +93,7 @@ export default async function tenants (app: FastifyInstance, { clock }: TenantsO
       request.arrivedAt = clock()
       return all.has(tenantOf(request)) ? undefined : reply.callNotFound()
     },
-    preHandler: loadSettings,
-    config: { mode: 'dynamic' }
+    preHandler: loadSettings
   }, async (request, reply) => {
     const id = request.params.tenant
     const { name, asked, failed } = all.get(id) ?? { name: id, asked: 0, failed: 0 }
@@ -104,69 +103,24 @@ export default async function tenants (app: FastifyInstance, { clock }: TenantsO
     const origin = originOf(answer, { now, arrivedAt: request.arrivedAt, isFailing })
     reply.header('cache-control', 'no-store')
 
-    return sendPage(request, reply, {
-      title: name,
-      description: 'Settings per tenant, loaded by a hook, kept for five seconds, with defaults for when the source fails.',
-      section: '/tenants/harbour',
-      lead: 'This page is rendered for each request, its settings are not loaded for each: a hook keeps them per tenant. You can make their source fail.',
-      body: html`
-<section aria-labelledby="settings">
-<h2 id="settings">The settings of this shop</h2>
-<nav class="tabs" aria-label="Tenants"><ul>${[...all].map(([other, { name }]) => html`
-<li><a href="/tenants/${other}" ${other === id && trusted('aria-current="page"')}>${name}</a></li>`)}
-</ul></nav>
-<div class="shop" data-theme="${settings.theme}">
-<p class="shop-sign">${name}</p>
-<p class="shop-origin"><span class="state" data-state="${origin.badge}" data-origin>${origin.name}</span> ${origin.text}</p>
-</div>
-${table('What applies, and where it is from', ['Setting', 'Value', 'From'], (Object.keys(names) as Array<keyof Settings>).map(key => [
-  names[key],
-  inWords(settings[key]),
-  answer !== null && key in answer.own ? html`<span data-from="source">the source</span>` : html`<span data-from="default">the default</span>`
-]))}
-</section>
-
-<section aria-labelledby="source">
-<h2 id="source">The source</h2>
-<dl class="numbers">
-<div><dt>Times it was asked about this tenant</dt><dd data-asked>${asked}</dd></div>
-<div><dt>of which failed</dt><dd data-failed>${failed}</dd></div>
-<div><dt>Age of what it said</dt><dd>${answer === null ? 'nothing kept' : `${ageOf(answer, now)} s`}</dd></div>
-<div><dt>Your wait for this page</dt><dd>${now - request.arrivedAt} ms</dd></div>
-</dl>
-<form method="post" action="/tenants/${id}" class="switch">
-<p data-off="${isFailing && 'true'}" data-source>${isFailing ? 'The source fails. It mends itself two minutes after it was broken.' : `The source works. An answer takes it ${sourceTakes} ms.`}</p>
-<div class="actions">
-${isFailing
-  ? html`<button type="submit" name="do" value="mend">Mend the source</button>`
-  : html`<button type="submit" name="do" value="break">Make the source fail</button>`}
-<button type="submit" name="do" value="forget" class="quiet">Forget what is kept</button>
-<a class="button quiet" href="/tenants/${id}">Load the page again</a>
-</div>
-</form>
-</section>
-
-<section aria-labelledby="see">
-<h2 id="see">What you will see</h2>
-${table('By the age of what is kept', ['Age', 'The source works', 'The source fails'], [
-  ['nothing kept', 'you wait for the source', 'the defaults'],
-  ['under 5 s', 'the kept settings; the source is left alone', 'the same'],
-  ['5 to 15 s', 'the kept settings at once; the source is asked behind you', 'the same; the source is asked behind you, and less often after each failure'],
-  ['over 15 s', 'you wait for the source', 'the defaults']
-])}
-<p>However many visitors come, one question per tenant is under way at a time. A source that has just failed is not asked again for a second, then for longer, at most 30 seconds: load the page again and again, and the number does not follow.</p>
-${code('The hook of this page', trusted(`const loadSettings = <b>app.isr.data</b>({
-  name: 'settings',
-  ttl: 5, staleWhileRevalidate: 10,
-  extract: request => request.params.tenant,
-  fetch: (tenant, { signal }) => askForSettings(tenant, { signal }),
-  tags: (answer, tenant) => [\`tenant:\${tenant}\`],
-  apply: (request, reply, answer) => { request.settings = { ...defaults, ...answer.own } },
-  <b>onError: request => { request.settings = defaults }</b>
-})
-
-app.get('/tenants/:tenant', { preHandler: loadSettings }, shop)`))}
-</section>`
+    return reply.page('views/tenants.html', {
+      mode: modes.dynamic,
+      shop: { id, name, theme: settings.theme },
+      shops: [...all].map(([other, { name }]) => ({ id: other, name, current: other === id })),
+      origin,
+      settings: (Object.keys(names) as Array<keyof Settings>).map(key => ({
+        name: names[key],
+        value: inWords(settings[key]),
+        own: answer !== null && key in answer.own
+      })),
+      source: {
+        asked,
+        failed,
+        age: answer === null ? 'nothing kept' : `${ageOf(answer, now)} s`,
+        wait: now - request.arrivedAt,
+        isFailing,
+        takes: sourceTakes
+      }
     })
   })
 
