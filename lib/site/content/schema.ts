@@ -1,4 +1,5 @@
 import type { FieldType } from '../../../types/site.js'
+import { parseDate } from '../dates.js'
 import { frontMatterError, shorten } from './front-matter.js'
 
 export type Schema = Readonly<Record<string, FieldType>>
@@ -42,19 +43,6 @@ const CONVERT: Record<FieldType, Convert> = {
     const date = value instanceof Date ? value : typeof value === 'string' ? parseDate(value) : null
     return date === null || Number.isNaN(date.getTime()) ? fail("a date that exists, such as '2026-02-25' or '2026-02-25T10:30:00Z'") : date
   }
-}
-
-const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?$/
-
-/** RFC 3339, with less of it allowed; null if there is no such day or time. */
-function parseDate (text: string): Date | null {
-  const [, year, month, day, hour = '00', minute = '00', second = '00', zone = 'Z'] = DATE.exec(text) ?? []
-  if (year === undefined) return null
-  // Without the check, 30 February would be 2 March.
-  const midnight = new Date(`${year}-${month}-${day}T00:00:00Z`)
-  if (Number.isNaN(midnight.getTime()) || midnight.getUTCDate() !== Number(day)) return null
-  const date = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`)
-  return Number.isNaN(date.getTime()) ? null : date
 }
 
 function show (value: unknown): string {

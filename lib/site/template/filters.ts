@@ -1,3 +1,5 @@
+import { parseDate } from '../dates.js'
+
 /** Changes a value before it is written. What it returns is escaped like any value. */
 export type TemplateFilter = (value: unknown) => unknown
 export type TemplateFilters = Readonly<Record<string, TemplateFilter>>
@@ -6,7 +8,6 @@ export type TemplateFilters = Readonly<Record<string, TemplateFilter>>
 export const JSON_FILTER = 'json'
 
 const DAY = /^\d{4}-\d{2}-\d{2}$/
-const ISO = /^\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?$/
 
 /** The filters that every template has. Null and undefined, of optional values, stay what they are. */
 export function builtInFilters (language: string): TemplateFilters {
@@ -17,10 +18,9 @@ export function builtInFilters (language: string): TemplateFilters {
       return date === null ? value : format.format(date)
     },
     iso: value => {
-      if (typeof value === 'string' && DAY.test(value)) return value
       const date = toDate(value)
       if (date === null) throw new TypeError(`${JSON.stringify(value)} is no date`)
-      return date.toISOString()
+      return typeof value === 'string' && DAY.test(value) ? value : date.toISOString()
     },
     [JSON_FILTER]: toJson,
     url: value => encodeURIComponent(String(value).replace(/\p{Surrogate}/gu, '\uFFFD')),
@@ -30,18 +30,12 @@ export function builtInFilters (language: string): TemplateFilters {
     [name, (value: unknown) => value === undefined || value === null ? value : filter(value)]))
 }
 
-/** A string that is no date in ISO form is left to be shown as it is. */
+/** A string that is no date in ISO form, or of a day that there is not, is left to be shown as it is: null. */
 function toDate (value: unknown): Date | null {
-  const isText = typeof value === 'string'
-  if (isText && !ISO.test(value)) return null
-  if (!isText && typeof value !== 'number' && !(value instanceof Date)) throw new TypeError('neither a date, a string nor milliseconds')
-  // Without a zone, a time is read in that of the dates around it.
-  const text = isText && !DAY.test(value) && !/(?:Z|[+-]\d{2}:?\d{2})$/.test(value) ? `${value}Z` : value
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime())) {
-    if (isText) return null
-    throw new TypeError('not a valid date')
-  }
+  if (typeof value === 'string') return parseDate(value)
+  if (typeof value !== 'number' && !(value instanceof Date)) throw new TypeError('neither a date, a string nor milliseconds')
+  const date = new Date(value)
+  if (Number.isNaN(date.getTime())) throw new TypeError('not a valid date')
   return date
 }
 

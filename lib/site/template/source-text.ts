@@ -24,6 +24,8 @@ export class SourceText {
 
   /** What messages are to show in place of the text. */
   readonly origin: Origin | null
+  /** Of what messages show, once there is a message: a template may have many. */
+  #lines: { lines: string[], starts: number[] } | null = null
 
   constructor (name: string, text: string, bodyOffset: number, origin: Origin | null = null) {
     this.origin = origin
@@ -38,18 +40,24 @@ export class SourceText {
 
   /** Lines and columns count from 1, the columns in UTF-16 units. */
   locate (span: Span): Place {
-    const { text, offsetOf } = this.origin ?? { text: this.text, offsetOf: (offset: number) => offset }
-    const start = offsetOf(span.start)
-    const lines = text.split('\n')
+    this.#lines ??= toLines(this.origin?.text ?? this.text)
+    const { lines, starts } = this.#lines
+    const start = this.origin?.offsetOf(span.start) ?? span.start
     let index = 0
-    let lineStart = 0
-    while (lineStart + lineAt(lines, index).length < start && index < lines.length - 1) {
-      lineStart += lineAt(lines, index).length + 1
-      index++
+    for (let last = starts.length - 1; index < last;) {
+      const middle = Math.ceil((index + last) / 2)
+      if ((starts[middle] ?? 0) <= start) index = middle
+      else last = middle - 1
     }
-    const column = start - lineStart
+    const column = start - (starts[index] ?? 0)
     return { line: index + 1, column: column + 1, frame: drawFrame(lines, index, column, span.end - span.start) }
   }
+}
+
+function toLines (text: string): { lines: string[], starts: number[] } {
+  const lines = text.split('\n')
+  let next = 0
+  return { lines, starts: lines.map(line => (next += line.length + 1) - line.length - 1) }
 }
 
 function lineAt (lines: string[], index: number): string {

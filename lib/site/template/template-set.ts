@@ -1,4 +1,4 @@
-import { type Compiled, type Expected } from './compile/unit.js'
+import { type Compiled, DEEPEST as DEEPEST_TAGS, type Expected } from './compile/unit.js'
 import { compile } from './compile/compile.js'
 import { type Frame, type RenderContext, failAt, run } from './compile/frame.js'
 import { type TemplateProblem, TemplateError, problemAt } from './errors.js'
@@ -61,6 +61,8 @@ export class Templates implements TemplateSet {
   readonly #deps = new Map<string, ReadonlySet<string>>()
   /** Of those that are being compiled, each used by the one before it. */
   readonly #open: string[] = []
+  /** Tags of those that are open where the next is used. */
+  #level = 0
   #problems: TemplateProblem[] | null = null
 
   constructor (files: Iterable<TemplateFile>, settings: Settings, previous: Templates | undefined) {
@@ -147,7 +149,7 @@ export class Templates implements TemplateSet {
         compiled: compile(source, parse(source), {
           filters,
           similar: name => similarName(name, [...this.#files.keys()].filter(isPartial)),
-          partial: (name, span) => this.#partial(source, name, span, previous)
+          partial: (name, span, level) => this.#partial(source, name, span, level, previous)
         })
       }
     } catch (error) {
@@ -156,14 +158,17 @@ export class Templates implements TemplateSet {
     }
   }
 
-  #partial (source: SourceText, name: string, span: Span, previous: Templates | undefined): Compiled | null {
+  #partial (source: SourceText, name: string, span: Span, level: number, previous: Templates | undefined): Compiled | null {
     const at = this.#open.indexOf(name)
     if (at >= 0) {
       const cycle = [...this.#open.slice(at), name].join(' -> ')
       throw new TemplateError(problemAt(source, 'cycle', `partials use each other in a cycle: ${cycle}`, span))
     }
     if (this.#open.length > DEEPEST) throw new TemplateError(problemAt(source, 'too_deep', `partials that use each other in a row of more than ${DEEPEST}`, span))
+    if (this.#level + level > DEEPEST_TAGS) throw new TemplateError(problemAt(source, 'too_deep', `more than ${DEEPEST_TAGS} tags within each other, those of the templates that use this one included`, span))
+    this.#level += level
     const outcome = this.#outcome(name, previous)
+    this.#level -= level
     if (outcome === null) return null
     if ('compiled' in outcome) return outcome.compiled
     const { problem } = outcome

@@ -9,14 +9,14 @@ function field (value: unknown, key: string): unknown {
 
 /**
  * A function for what stands at a path. What every object inherits (`constructor`, `toString`) is no
- * value; getters of classes are.
+ * value, also where a class or a list has another of that name; getters of classes are.
  */
 export function fieldReader (path: readonly string[]): (root: unknown) => unknown {
   const [first = '', second = ''] = path
   if (path.some(key => key in OBJECT)) {
     return root => path.reduce<unknown>((value, key) => {
       const inner = field(value, key)
-      return inner === OBJECT[key] ? undefined : inner
+      return key in OBJECT && (typeof inner === 'function' || inner === OBJECT[key]) ? undefined : inner
     }, root)
   }
   if (path.length === 1) return root => field(root, first)

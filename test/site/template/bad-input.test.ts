@@ -3,7 +3,7 @@ import { test } from 'tap'
 import fc from 'fast-check'
 import { TemplateError, compileTemplates } from '../../../lib/site/template/index.js'
 import { holds } from '../../helpers/property.js'
-import { contextOf, problemOf, render } from './helpers.js'
+import { caught, contextOf, problemOf, render, renderPage } from './helpers.js'
 
 test('any text is a template or a problem with a place in it', async t => {
   const piece = fc.oneof(
@@ -46,6 +46,20 @@ test('thousands of tags in each other, or one after the other, are no trouble', 
   t.equal(render('<'.repeat(50_000)).length, 50_000)
 })
 
+test('what would be looked through again and again is looked through once', async t => {
+  t.equal(render(`<% a.html b="${'%>'.repeat(100_000)}" %/>`, { partials: { 'a.html': '{{@b}}' } }), '%&gt;'.repeat(100_000))
+  t.equal(renderPage('<slot:a>\n'.repeat(20_000)).warnings.at(-1)?.line, 20_000)
+  t.equal(render(`<a href="//${'a'.repeat(100_000)}">`).length, 100_013)
+})
+
+test('partials of which each has many tags in each other are refused, in whatever order they are read', async t => {
+  const deep = Array.from({ length: 50 }, (_, nth) => ({ name: `partials/${nth}.html`, text: '<% if test="a" %>'.repeat(190) + (nth < 49 ? `<% ${nth + 1}.html %/>` : '') + '<%/ if %>'.repeat(190) }))
+  for (const files of [deep, deep.toReversed()]) {
+    const set = compileTemplates([{ name: 'page', text: '<% 0.html %/>' }, ...files])
+    t.equal(caught(() => set.render('page', { a: 1 }, contextOf())).problem.code, 'too_deep')
+  }
+})
+
 test('partials that use each other in a long row are refused', async t => {
   const chain = Array.from({ length: 5000 }, (_, nth) => ({ name: `partials/${nth}.html`, text: `<% ${nth + 1}.html %/>` }))
   const set = compileTemplates([...chain, { name: 'partials/5000.html', text: 'x' }])
@@ -64,4 +78,22 @@ test('what a value can\'t be is an error with its place, not a text', async t =>
   t.equal(render('{{= v}}', { data: { v: new URL('https://a.example/?a&b') } }), 'https://a.example/?a&amp;b')
   for (const [v, text] of [[0, '0'], [1n, '1'], [false, 'false'], [null, ''], [NaN, 'NaN']]) t.equal(render('{{= v}}', { data: { v } }), text)
   t.equal(problemOf('<% a.html %/>', { partials: { 'a.html': '{{tags}}' }, frontMatter: { tags: ['a'] } }).code, 'unprintable_value')
+})
+
+test('what all objects inherit is no value, whatever they are', async t => {
+  for (const v of [[1], 'text', 1, new Map(), new Date(), () => 1, {}]) {
+    for (const path of ['v.constructor', 'v.constructor.name', 'v.toString', 'v.valueOf.length', 'v.hasOwnProperty', 'constructor', 'toString.name']) t.equal(problemOf(`{{= ${path} }}`, { data: { v } }).code, 'unknown_value', path)
+    t.equal(render('<% if test="v.constructor" %>yes<%/ if %>', { data: { v } }), '')
+  }
+  t.equal(render('{{= v.constructor }}', { data: { v: { constructor: 'Ferrari' } } }), 'Ferrari')
+})
+
+test('getters, lists and proxies that fail are told with their place', async t => {
+  let reads = 0
+  const data = { get once () { if (reads++ > 0) throw new Error('again'); return {} }, list: Object.assign([1], { [Symbol.iterator] () { throw new Error('no way') } }), proxy: new Proxy({}, { get () { throw new Error('hidden') }, has () { throw new Error('hidden') } }) }
+  t.equal(problemOf('{{= once.a }}', { data }).code, 'unknown_value')
+  t.match(problemOf('<% each of="list" %>x<%/ each %>', { data }), { code: 'value_failed', message: /no way/ })
+  t.match(problemOf('<% each of="proxy" %>x<%/ each %>', { data }), { code: 'value_failed', message: /hidden/ })
+  t.equal(problemOf('{{= proxy.a }}', { data }).code, 'value_failed')
+  t.equal(problemOf('{{= proxy }}', { data }).code, 'unprintable_value')
 })

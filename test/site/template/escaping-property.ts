@@ -31,8 +31,17 @@ function rendererOf ({ page, partial }: Templates): ((values: Values) => string)
   }
 }
 
-const SAFE = new SafeHtml('<b title="s">s</b>')
-const HARMLESS = { x: 'abc', y: 'def', list: [1, 2], safe: SAFE }
+const HARMLESS = valuesOf('abc', 'def')
+
+/** Also what code vouches for: markup with a value that it has escaped, and text of nothing but entities. */
+function valuesOf (x: string, y: string): Values {
+  const escaped = x.replace(/[&<>"']/g, toEntity)
+  return { x, y, list: [x, y], safe: new SafeHtml(`<b title="${escaped}">${escaped}</b>`), coded: new SafeHtml(x.replace(/[^]/g, toEntity)) }
+}
+
+function toEntity (character: string): string {
+  return `&#${character.charCodeAt(0)};`
+}
 
 interface Seen { shape: string, dangers: string[] }
 
@@ -41,7 +50,7 @@ function see (html: string): Seen {
   const visit = (node: TreeNode): string => {
     if (!('tagName' in node)) return 'childNodes' in node ? node.childNodes.map(visit).join('') : ''
     for (const { name, value } of node.attrs) {
-      if (name.startsWith('on') && value.includes('PWN')) dangers.push(`${name} runs a value`)
+      if (isRun(node.tagName, name) && value.includes('PWN')) dangers.push(`${name} runs a value`)
       if (URLS.has(name)) dangers.push(...dangersOfUrl(node.tagName, value))
     }
     const text = node.childNodes.map(child => 'value' in child ? child.value : '').join('')
@@ -50,6 +59,10 @@ function see (html: string): Seen {
     return `${node.tagName}(${node.attrs.map(({ name }) => name).join()})[${children.map(visit).join('')}]`
   }
   return { shape: visit(parse(html)), dangers }
+}
+
+function isRun (element: string, attribute: string): boolean {
+  return attribute.startsWith('on') || attribute === 'style' || attribute === 'srcdoc' || (element === 'animate' && attribute === 'values')
 }
 
 function dangersOfUrl (element: string, value: string): string[] {
@@ -65,7 +78,7 @@ function differs (harmless: Seen, hostile: Seen): string | null {
 }
 
 /** What a value can do to a template: nothing, or the template is refused. */
-export function findEscape (templates: Templates): Finding | 'refused' | null {
+export function findEscape (templates: Templates, hostile: readonly string[] = HOSTILE): Finding | 'refused' | null {
   const render = rendererOf(templates)
   if (render === null) return 'refused'
   const text = templates.page + templates.partial
@@ -73,15 +86,15 @@ export function findEscape (templates: Templates): Finding | 'refused' | null {
     // A value without any text is another page: text in front of a <frameset> makes it go away, for example.
     const baselines = new Map<string, Seen>()
     const baseline = (x: string, y: string): Seen => {
-      const values = { x: x === '' ? '' : 'abc', y: y === '' ? '' : 'def' }
-      const key = JSON.stringify(values)
-      const seen = baselines.get(key) ?? see(render({ ...HARMLESS, on, ...values }))
+      const values = [x === '' ? '' : 'abc', y === '' ? '' : 'def'] as const
+      const key = values.join()
+      const seen = baselines.get(key) ?? see(render({ ...valuesOf(...values), on }))
       baselines.set(key, seen)
       return seen
     }
-    for (const x of HOSTILE) {
-      for (const y of text.includes('= y') ? [x, ...SECOND] : ['']) {
-        const values = { ...HARMLESS, on, x: x === 'javascript:PWN()' && y === 'script:PWN()' ? 'java' : x, y }
+    for (const x of hostile) {
+      for (const y of /= y|"list"/.test(text) ? [x, ...SECOND] : ['']) {
+        const values = { ...valuesOf(x === 'javascript:PWN()' && y === 'script:PWN()' ? 'java' : x, y), on }
         const html = render(values)
         const reason = differs(baseline(x, y), see(html))
         if (reason !== null) return { values, html, reason }
@@ -95,19 +108,24 @@ let runs = 0
 const REALM = createContext({ PWN: () => { runs++ }, a: 1, b: 1 })
 
 /** What a value can do in a script: nothing, or the template is refused. */
-export function findScriptEscape (templates: Templates): Finding | 'refused' | null {
+export function findScriptEscape (templates: Templates, hostile: readonly unknown[] = HOSTILE_SCRIPT): Finding | 'refused' | null {
   const render = rendererOf(templates)
   if (render === null) return 'refused'
-  for (const x of HOSTILE_SCRIPT) {
+  const harmless = render(HARMLESS)
+  const pieces = scriptsOf(parse(harmless)).join('').split('"abc"')
+  for (const x of hostile) {
     const html = render({ ...HARMLESS, x })
-    for (const script of scriptsOf(parse(html))) {
+    const texts = scriptsOf(parse(html))
+    const text = texts.join('')
+    if (!text.startsWith(pieces.at(0) ?? '') || !text.endsWith(pieces.at(-1) ?? '')) return { values: { x }, html, reason: 'the script ends elsewhere' }
+    for (const script of texts) {
       const before = runs
       try {
         runInContext(script, REALM, { timeout: 100 })
       } catch {}
       if (runs > before) return { values: { x }, html, reason: 'a value was run' }
     }
-    if (see(html).shape !== see(render({ ...HARMLESS, x: 'abc' })).shape) return { values: { x }, html, reason: 'another tree' }
+    if (see(html).shape !== see(harmless).shape) return { values: { x }, html, reason: 'another tree' }
   }
   return null
 }

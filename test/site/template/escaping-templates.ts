@@ -12,22 +12,22 @@ const HTML = [
   '<script src="', '<base href="', '<form action="', '<button formaction="', '<object data="', 'java', 'script:', ':', '&#106;ava', '&colon;', '&#58', '&amp;', 'href="', 'x://', '//', '/a/', '?', '#', '&#9;', '\t', '\n',
   '<scr', 'ipt', '<%# note %>', '<% raw %><<%/ raw %>', '<%%', '</title', '</textarea', '<!-- <script>', '{{+ /static/a.js}}'
 ]
-const VALUES = ['{{= x}}', '{{= x}}', '{{= x}}', '{{= y}}', '{{= y}}', '{{= safe}}']
+const VALUES = ['{{= x}}', '{{= x}}', '{{= x}}', '{{= y}}', '{{= y}}', '{{= safe}}', '{{= coded}}']
 const IN_PARTIAL = ['{{slot}}', '{{slot}}', '{{@attr}}', '{{@attr}}', '{{front}}']
 
 const SCRIPT = [
-  'a = ', ';', '"', "'", '`', '/', '//', '/*', '*/', '\n', '\\', 'b', ' + ', '(', ')', '{', '}', '[', ']', ',', '"c"', '1', '-', '--', '-->', '<!--', '<', '!', '${', 'return ', '</scr', '<script>', '</script>', '<script>', '\u2028', '{{= x | json }}'
+  'a = ', ';', '"', "'", '`', '/', '//', '/*', '*/', '\n', '\\', '#', '#!', 'b', ' + ', '(', ')', '{', '}', '[', ']', ',', '"c"', '1', '-', '--', '-->', '<!--', '<', '!', '${', 'return ', '</scr', '<script>', '</script>', '<script>', '\u2028', '{{= x | json }}'
 ]
 
 export const HOSTILE = [
-  '"><img src=x onerror=PWN()>', "'><img src=x onerror=PWN()>", '<script>PWN()</script>', 'javascript:PWN()', ' onmouseover=PWN() ', '--><script>PWN()</script>', '</title><script>PWN()</script>', '</textarea><script>PWN()</script>',
-  '</script><script>PWN()</script>', '</style><script>PWN()</script>', 'JaVaScRiPt:PWN()', '\tjavascript:PWN()', '`PWN()', '&quot;PWN()', '</xmp><script>PWN()</script>', '</noscript><script>PWN()</script>', '//evil.example/PWN', '/evil.example/PWN', ''
+  '"><img src=x onerror=PWN()>', "'><img src=x onerror=PWN()>", '<script>PWN()</script>', 'javascript:PWN()', ' onmouseover=PWN() ', 'a onmouseover=PWN() ', '--><script>PWN()</script>', '</title><script>PWN()</script>', '</textarea><script>PWN()</script>',
+  '</script><script>PWN()</script>', '</style><script>PWN()</script>', 'JaVaScRiPt:PWN()', '\tjavascript:PWN()', '`PWN()', '&quot;PWN()', '</xmp><script>PWN()</script>', '</noscript><script>PWN()</script>', '//evil.example/PWN', '/evil.example/PWN', 'javascript', 'avascript:PWN()', '\nPWN()\n', ''
 ]
 /** For the second value: also what completes the first one, or has it completed. */
 export const SECOND = [...HOSTILE.slice(0, 5), '', 'script:PWN()', 'javascript', ':PWN()']
 
 export const HOSTILE_SCRIPT: unknown[] = [
-  'PWN()', '+PWN()+', '"+PWN()+"', "'+PWN()+'", '*/PWN()/*', '\nPWN()\n', '$' + '{PWN()}', '</script><script>PWN()</script>', '\\', '"', "'", '--', '<!--', '<script>', -1, ['PWN()'], { PWN: 'PWN()' }, '\u2028PWN()\u2028', '/;PWN();/'
+  'PWN()', '+PWN()+', '"+PWN()+"', "'+PWN()+'", '*/PWN()/*', '\nPWN()\n', '$' + '{PWN()}', '</script><script>PWN()</script>', '</script x', '<!--<script ', '\\', '"', "'", '--', '<!--', '<script>', -1, ['PWN()'], { PWN: 'PWN()' }, '\u2028PWN()\u2028', '/;PWN();/'
 ]
 
 /** What fits together, so that values get far: each place that is not safe, with what leads out of it. */
@@ -44,7 +44,8 @@ const AROUND: Array<[string, string]> = [
 /** The same in scripts. */
 const AROUND_SCRIPT: Array<[string, string]> = [
   ['a = "', '";'], ["a = '", "';"], ['a = `', '`;'], ['a = "\\"', '";'], ['a = "\\\\" + ', ';'], ['/* ', ' */'], ['/* * ', ' */'], ['// a\n', ';'], ['// ', '\n'], ['a = b / ', ';'], ['a = /', '/;'], ['a = /["]/; a = "', '";'], ['a = /"/; a = ', ' + "";'],
-  ['a --> ', '\n'], ['<!-- "', '"\n'], ['\n--> "\n', ''], ['\n--> /*\n" */ ', ' "'], ['a = `"$' + '{', '}"`;'], ['a = [', '];'], ['a = { b: ', ' };'], ['a = "b" + ', ' + "c";'], ['a = ', ';'], ['(', ')']
+  ['a --> ', '\n'], ['<!-- "', '"\n'], ['\n--> "\n', ''], ['\n--> /*\n" */ ', ' "'], ['a = `"$' + '{', '}"`;'], ['a = [', '];'], ['a = { b: ', ' };'], ['a = "b" + ', ' + "c";'], ['a = ', ';'], ['(', ')'],
+  ['<!-- \'-->\' /*\n"*/ + ', ' + ""'], ['#!/*\n"*/ + ', ' + ""'], ['class C { #a = ', ' }']
 ]
 
 type Text = fc.Arbitrary<string>

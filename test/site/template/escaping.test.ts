@@ -65,6 +65,8 @@ const REFUSED = [
   '<svg><style>{{= x}}</style></svg>', '<svg><p></p>{{= x}}</svg>', '<svg><desc><title>{{= x}}', '<svg></math>{{= x}}', '<svg></p>{{= x}}', '<select><style></style>{{= x}}',
   '<a href="java{{= x}}">', '<a href="javascript:{{= x}}">', '<a href="data:{{= x}}">', '<a href="{{= x}}{{= x}}">', '<a href="{{= x}}:b">', '<a href="{{= x}}&colon;">',
   '<a href="{{= x}}&#58;">', '<a href="{{= x}}&#58">', '<a href="{{= x}}&foo;">', '<a href="&foo;{{= x}}">', '<a href=" {{= x}}script:">', '<a href="java&#115;{{= x}}">', '<a href="&{{= x}}">',
+  '<a href="&#00000000000106;{{= x}}">', '<a href="&#x000000006a;{{= x}}">', '<a href="{{= x}}&#x000000003a;b">',
+  '<div><svg></div><script/>{{= x}}', '<div><svg></div><title><!-- </title><script> --> {{= x}}', '<svg><title></b a="</title><b c={{= x}}>">', '<div><svg></div><select></svg>{{= x}}', '<select><template></template>{{= x}}',
   '<a <% if test="x" %>href<% else %>title<%/ if %>="{{= x}}">', '<a =b="{{= x}}">',
   '<a href="<% if test="x" %>java<%/ if %>{{= x}}">', '<a href="<% each of="x" %>{{= it}}<%/ each %>">'
 ]
@@ -89,10 +91,10 @@ test('a value is accepted where there is no doubt', async t => {
 
 test('JSON stands in scripts between tokens alone', async t => {
   const inScript = (before: string, after = ''): string => `<script>${before}{{= x | json }}${after}</script>`
-  for (const page of [inScript(''), inScript('a = ', ';'), inScript('a = "b" + '), inScript("a = 'it\\'s' + "), inScript('// note\na = '), inScript('{"@id": "https://a.example/", "b": ', '}'), inScript('a - ')]) {
+  for (const page of [inScript(''), inScript('a = ', ';'), inScript('a = "b" + '), inScript("a = 'it\\'s' + "), inScript('// note\na = '), inScript('{"@id": "https://a.example/", "b": ', '}'), inScript('a - '), inScript('class C { #a = ', ' }'), inScript('a = "<!-- -->" + ')]) {
     t.doesNotThrow(() => write(page), page)
   }
-  for (const before of ['"', "'", '`', '"\\"', "'\\\\\\'", '// ', 'a\n// ', '/* ', '/* * ', 'a / ', 'x = /"/; ', '"it\n', '<!-- ', '<!-', '<', '</', '</scr', 'a --> ']) {
+  for (const before of ['"', "'", '`', '"\\"', "'\\\\\\'", '// ', 'a\n// ', '/* ', '/* * ', 'a / ', 'x = /"/; ', '"it\n', '<!-- ', '<!-', '<', '</', '</scr', 'a --> ', '<!-- \'-->\' /*\n"*/ + ', '#!/*\n"*/ + ']) {
     t.equal(problemOf(inScript(before), { data }).code, 'unsafe_context', before)
   }
   t.equal(problemOf('<style>{{= x | json}}</style>').code, 'unsafe_context')
@@ -112,6 +114,11 @@ test('partials, slots and images stand between tags alone, and with HTML that th
   t.equal(render('<% frame.html %><slot:body><g></g></slot:body><%/ frame.html %>', { partials }), '<svg><g></g></svg>')
   t.match(problemOf('<% frame.html %><slot:body><p></p></slot:body><%/ frame.html %>', { partials }), { code: 'unsafe_context', related: { file: 'partials/frame.html' } })
   t.equal(problemOf('<% outer.html %><slot:x><p></p></slot:x><%/ outer.html %>', { partials: { ...partials, 'outer.html': '<% frame.html %><slot:body>{{x}}</slot:body><%/ frame.html %>' } }).code, 'unsafe_context')
+})
+
+test('in a title of an <svg> text alone stands, as browsers that have left the <svg> would read it', async t => {
+  t.equal(render('<svg><title>{{= safe}}</title></svg>', { data }), '<svg><title>&lt;b title=&quot;x&quot;&gt;y&lt;/b&gt;</title></svg>')
+  t.match(problemOf('<svg><title><% a.html %/></title></svg>', { partials: { 'a.html': 'a' } }), { code: 'unsafe_context', message: /<title> in <svg>/ })
 })
 
 test('a slot in a script, a style or a tag is refused', async t => {

@@ -5,8 +5,8 @@ import { contextOf, problemOf, render } from './helpers.js'
 const filtered = (filter: string, value: unknown): string => render(`{{= value? | ${filter} }}`, { data: { value } })
 
 test('"date" writes days as people do, in the language of the options, and leaves what is none', async t => {
-  for (const value of ['2026-02-25', '2026-02-25T23:59:59Z', '2026-02-25T23:59', new Date('2026-02-25'), Date.UTC(2026, 1, 25)]) t.equal(filtered('date', value), 'Feb 25, 2026')
-  for (const value of ['soon', 'Post 1', '2026-13-99', '', null, undefined]) t.equal(filtered('date', value), value ?? '')
+  for (const value of ['2026-02-25', '2026-02-25T23:59:59Z', '2026-02-25T23:59', '2026-02-25 23:59:59.5Z', '2026-02-25T10:00+0100', new Date('2026-02-25'), Date.UTC(2026, 1, 25)]) t.equal(filtered('date', value), 'Feb 25, 2026')
+  for (const value of ['soon', 'Post 1', '2026-13-99', '2026-02-30', '2025-02-29T10:00', '2026-02-25T25:00', '', null, undefined]) t.equal(filtered('date', value), value ?? '')
   t.equal(compileTemplates([{ name: 'p', text: '{{= d | date }}' }], { language: 'de' }).render('p', { d: '2026-02-25' }, contextOf()).html, '25.02.2026')
   t.equal(problemOf('{{= d | date }}', { data: { d: new Date(NaN) } }).code, 'filter_failed')
   t.equal(problemOf('{{= d | date }}', { data: { d: {} } }).code, 'filter_failed')
@@ -15,7 +15,8 @@ test('"date" writes days as people do, in the language of the options, and leave
 test('"iso" is for machines', async t => {
   t.equal(filtered('iso', '2026-02-25'), '2026-02-25')
   t.equal(filtered('iso', new Date('2026-02-25')), '2026-02-25T00:00:00.000Z')
-  t.equal(problemOf('{{= d | iso }}', { data: { d: 'soon' } }).code, 'filter_failed')
+  t.equal(filtered('iso', '2026-02-25 10:30:00.25+01:00'), '2026-02-25T09:30:00.250Z')
+  for (const d of ['soon', '2026-02-30']) t.equal(problemOf('{{= d | iso }}', { data: { d } }).code, 'filter_failed')
 })
 
 test('"json" writes data into scripts, and as text elsewhere', async t => {

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
 import { findEscape, findScriptEscape } from './escaping-property.js'
+import { probing } from './escaping-probes.js'
 import { scripts, templates } from './escaping-templates.js'
 
 const { values: options } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now() % 2 ** 31) } } })
@@ -17,7 +18,8 @@ let refused = 0
 let failed = false
 console.log(`seed ${seed}`)
 for (const { title, arbitrary, find, share } of [
-  { title: 'templates', arbitrary: templates, find: findEscape, share: 0.8 },
+  { title: 'templates', arbitrary: templates, find: findEscape, share: 0.5 },
+  { title: 'probes', arbitrary: probing, find: findEscape, share: 0.3 },
   { title: 'scripts', arbitrary: scripts, find: findScriptEscape, share: 0.2 }
 ]) {
   const details = fc.check(fc.property(arbitrary, template => {

@@ -62,13 +62,11 @@ export function compileEach (unit: Unit, node: EachNode, html: HtmlContext, comp
     const value = read(frame)
     if (value === null || (value === undefined && isOptional)) return null
     if (value === undefined) failAt(frame, source, 'unknown_value', describeUnknown(frame, of), span)
-    if (Array.isArray(value)) return value
-    if (typeof value === 'object' && Symbol.iterator in value) {
-      try {
-        return [...value as Iterable<unknown>]
-      } catch (cause) {
-        failAt(frame, source, 'value_failed', `going through "${of.join('.')}" failed: ${messageOf(cause)}`, span, { cause })
-      }
+    try {
+      if (Array.isArray(value) && value[Symbol.iterator] === Array.prototype[Symbol.iterator]) return value
+      if (typeof value === 'object' && Symbol.iterator in value) return [...value as Iterable<unknown>]
+    } catch (cause) {
+      failAt(frame, source, 'value_failed', `going through "${of.join('.')}" failed: ${messageOf(cause)}`, span, { cause })
     }
     return failAt(frame, source, 'not_iterable', `"${of.join('.')}" is a ${typeof value} that "each" can't go through: it needs an array, a Set, a Map or anything iterable`, span)
   }

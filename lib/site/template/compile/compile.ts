@@ -27,8 +27,8 @@ export function compile (source: SourceText, ast: Ast & { warnings: TemplateProb
     const end = source.text.trimEnd().length
     unit.fail('unclosed_html', `the partial ends in ${html.open}, where what follows it would be a part of that`, { start: Math.max(0, end - 1), end })
   }
-  const { slots, attributes, isDynamic, dependencies, partials } = unit
-  return { name: source.name, source, code, slots, attributes, isDynamic, end: html, dependencies, partials, warnings: withoutRepeats(unit.warnings) }
+  const { slots, attributes, isDynamic, depth, dependencies, partials } = unit
+  return { name: source.name, source, code, slots, attributes, isDynamic, depth, end: html, dependencies, partials, warnings: withoutRepeats(unit.warnings) }
 }
 
 function withoutRepeats (warnings: TemplateProblem[]): TemplateProblem[] {
@@ -36,7 +36,12 @@ function withoutRepeats (warnings: TemplateProblem[]): TemplateProblem[] {
 }
 
 function nodesOf (unit: Unit): CompileNodes {
-  return (nodes, html) => concatenate(nodes.map(node => compileNode(unit, node, html)))
+  return (nodes, html) => {
+    unit.depth = Math.max(unit.depth, ++unit.level)
+    const codes = nodes.map(node => compileNode(unit, node, html))
+    unit.level--
+    return concatenate(codes)
+  }
 }
 
 function compileNode (unit: Unit, node: Node, html: HtmlContext): Code {

@@ -5,7 +5,7 @@ import { HtmlContext } from '../html/context.js'
 import { toPartialName } from '../names.js'
 import { compileArgument } from './arguments.js'
 import { type Argument, type Code, type Frame, failAt, isConstant, run } from './frame.js'
-import type { CompileNodes, Compiled, Expected, Unit } from './unit.js'
+import { type CompileNodes, type Compiled, DEEPEST, type Expected, type Unit } from './unit.js'
 
 /** The use of a partial: what it needs is there, and nothing that would be lost. */
 export function compilePartial (unit: Unit, node: PartialNode, html: HtmlContext, compileNodes: CompileNodes): Code {
@@ -54,11 +54,13 @@ function filler<T extends Argument> (codes: Array<Code<T> | undefined>): (frame:
 
 function findPartial (unit: Unit, { name, span }: PartialNode): Compiled {
   const full = toPartialName(name)
-  const partial = unit.library.partial(full, span)
+  const partial = unit.library.partial(full, span, unit.level)
   if (partial === null) {
     const similar = unit.library.similar(full)
     unit.fail('ref_not_found', `there is no partial "${name}" (${full})${similar === null ? '' : `; did you mean "${similar}"?`}`, span)
   }
+  unit.depth = Math.max(unit.depth, unit.level + partial.depth)
+  if (unit.depth > DEEPEST) unit.fail('too_deep', `with the tags of "${name}" there are more than ${DEEPEST} tags within each other`, span)
   unit.partials.set(full, partial)
   unit.dependencies.add(full)
   for (const dependency of partial.dependencies) unit.dependencies.add(dependency)

@@ -53,12 +53,21 @@ export function describeUnknown (frame: Frame, path: readonly string[]): string 
   const fix = '; where there may be none, write a "?" behind it'
   for (let length = path.length - 1; length > 0; length--) {
     const outer = path.slice(0, length)
-    const value = pathReader(outer)(frame)
+    const { value, keys } = lookAt(outer, frame)
     if (value === undefined) continue
-    const keys = typeof value === 'object' && value !== null ? Object.keys(value).slice(0, 12) : []
     return `${name}: "${outer.join('.')}" ${keys.length > 0 ? `has ${keys.join(', ')}` : value === null ? 'is null' : `has no "${path[length]}"`}${fix}`
   }
   return `${name}: neither the data nor the front matter has "${path[0]}"${fix}`
+}
+
+/** For a message: getters and proxies that fail now, and did not when they were read, are no reason for none. */
+function lookAt (path: readonly string[], frame: Frame): { value: unknown, keys: string[] } {
+  try {
+    const value = pathReader(path)(frame)
+    return { value, keys: typeof value === 'object' && value !== null ? Object.keys(value).slice(0, 12) : [] }
+  } catch {
+    return { value: undefined, keys: [] }
+  }
 }
 
 export function messageOf (error: unknown): string {

@@ -26,6 +26,8 @@ export interface Compiled {
   attributes: ReadonlyMap<string, Expected>
   /** The output depends on more than slots and attributes. */
   isDynamic: boolean
+  /** Tags within each other, those of partials included. */
+  depth: number
   /** What the browser reads behind it. */
   end: HtmlContext
   /** Partials and `asset:/static/…`, also those of partials. */
@@ -45,12 +47,16 @@ export interface Library {
   /**
    * Null: there is none.
    * @param span of the tag that uses it
+   * @param level tags that the tag stands in
    * @throws TemplateError for a partial that is broken, or uses what uses it
    */
-  partial (name: string, span: Span): Compiled | null
+  partial (name: string, span: Span, level: number): Compiled | null
   /** Names like the one that there is not, for the message. */
   similar (name: string): string | null
 }
+
+/** Tags within each other, from the page down to the last partial: more would exhaust the stack. */
+export const DEEPEST = 500
 
 /** One template that is being compiled. */
 export class Unit {
@@ -62,6 +68,9 @@ export class Unit {
   readonly warnings: TemplateProblem[]
   readonly partials = new Map<string, Compiled>()
   isDynamic = false
+  /** Tags that are open. */
+  level = 0
+  depth = 0
 
   constructor (source: SourceText, library: Library, warnings: TemplateProblem[]) {
     this.source = source

@@ -77,7 +77,7 @@ export class HtmlContext {
   }
 
   get isMarkup (): boolean {
-    return this.#state.where === 'data'
+    return this.#state.where === 'data' && this.#state.integration === ''
   }
 
   get isUnknown (): boolean {
@@ -96,8 +96,9 @@ export class HtmlContext {
 
   /** What is open besides elements, as words, or null: what follows is read like a new text. */
   get open (): string | null {
-    const { where, foreign, inSelect } = this.#state
+    const { where, foreign, integration, inSelect } = this.#state
     if (where !== 'data') return nameOf(this.#state)
+    if (integration !== '') return `<${integration}> in <svg> or <math>`
     return foreign !== '' ? `<${foreign.slice(foreign.lastIndexOf('/') + 1)}>` : inSelect ? '<select>' : null
   }
 
@@ -108,7 +109,7 @@ export class HtmlContext {
   place (isJson = false): ValueKind {
     const state = this.#state
     const { where, element } = state
-    if (where === 'data') return 'markup'
+    if (where === 'data') return this.isMarkup ? 'markup' : 'text'
     if (where === 'value') return this.#placeInAttribute()
     if (where === 'beforeValue' || where === 'bareValue') throw new UnsafePlace(`the attribute "${state.attribute}" has no quotes: put some around its value`)
     if (where !== 'text') throw new UnsafePlace(nameOf(state))

@@ -19,7 +19,10 @@ export function nextRawText (state: HtmlState, c: string): RawText {
     if (isScript && nesting === 'escaped' && state.tail === '<script') return { tail: '', nesting: 'double', script, isEnd: false }
     if (isScript && nesting !== 'plain' && longer === '-->') return { tail: '', nesting: 'plain', script, isEnd: false }
   }
-  if (isScript && nesting === 'plain' && longer === '<!--') return { tail: '--', nesting: 'escaped', script, isEnd: false }
+  if (isScript && nesting === 'plain' && longer === '<!--') {
+    // Between tokens, JavaScript takes it for the begin of a comment up to the end of the line.
+    return { tail: '--', nesting: 'escaped', script: script === 'code --' ? 'unclear' : script, isEnd: false }
+  }
   return { tail: nextTail(longer, c, element, nesting), nesting, script, isEnd: false }
 }
 

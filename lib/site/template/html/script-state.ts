@@ -1,10 +1,11 @@
 /**
  * Where in a script text stands, as far as values need it: between tokens (`code`), in a string, in a
  * comment, or unclear for the rest of the script. JavaScript can't be told apart without a parser
- * once a `/` (division or regular expression?) or a template literal was read.
+ * once a `/` (division or regular expression?), a template literal or a comment of the first days of
+ * scripts (`<!--`, `-->`, `#!`) was read.
  */
 export type ScriptState =
-  | 'code' | 'code /' | 'code -' | 'code --'
+  | 'code' | 'code /' | 'code -' | 'code --' | 'code #'
   | '"' | '"\\' | "'" | "'\\"
   | '//' | '/*' | '/* *'
   | 'unclear'
@@ -17,7 +18,7 @@ export function nextScriptState (state: ScriptState, character: string): ScriptS
     case 'code': return inCode(character)
     case 'code /': return character === '/' ? '//' : character === '*' ? '/*' : 'unclear'
     case 'code -': return character === '-' ? 'code --' : inCode(character)
-    // `-->` may begin a comment, as in the first days of scripts.
+    case 'code #': return character === '!' ? 'unclear' : inCode(character)
     case 'code --': return character === '>' ? 'unclear' : character === '-' ? state : inCode(character)
     case '"': case "'": return inString(state, character)
     case '"\\': return '"'
@@ -34,6 +35,7 @@ function inCode (character: string): ScriptState {
     case '"': case "'": return character
     case '/': return 'code /'
     case '-': return 'code -'
+    case '#': return 'code #'
     case '`': return 'unclear'
     default: return 'code'
   }

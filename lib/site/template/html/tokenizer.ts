@@ -14,15 +14,17 @@ export function nextState (state: HtmlState, c: string): HtmlState {
   switch (state.where) {
     case 'data': return c === '<' ? { ...state, where: 'tagOpen' } : state
     case 'tagOpen':
-      if (c === '!') return { ...state, where: 'declaration', tail: '' }
       if (c === '/') return { ...state, where: 'endTagOpen' }
-      if (c === '?') return { ...state, where: 'bogus' }
+      if (c === '!' || c === '?') {
+        if (state.integration !== '') return unknown(state, `"<${c}" in <${state.integration}> in <svg> or <math>`)
+        return c === '!' ? { ...state, where: 'declaration', tail: '' } : { ...state, where: 'bogus' }
+      }
       return LETTER.test(c) ? openTag(state, c, false) : nextState({ ...state, where: 'data' }, c)
     case 'endTagOpen':
       if (LETTER.test(c)) return openTag(state, c, true)
       return nextState({ ...state, where: 'bogus' }, c)
     case 'tagName':
-      return BLANK.test(c) || c === '/' || c === '>' ? inTag(state, c) : { ...state, element: state.element + c.toLowerCase() }
+      return BLANK.test(c) || c === '/' || c === '>' ? afterTagName(state, c) : { ...state, element: state.element + c.toLowerCase() }
     case 'beforeName':
       return BLANK.test(c) || c === '/' || c === '>' ? inTag(state, c) : beginName(state, c)
     case 'name':
@@ -56,6 +58,13 @@ export function unknown (state: HtmlState, reason: string): HtmlState {
 
 function openTag (state: HtmlState, c: string, isEnd: boolean): HtmlState {
   return { ...state, where: 'tagName', element: c.toLowerCase(), isEnd }
+}
+
+/** Within `<title>` and the like in `<svg>` text alone is read in the same way wherever the browser thinks that it is. */
+function afterTagName (state: HtmlState, c: string): HtmlState {
+  const { integration, element, isEnd } = state
+  if (integration === '' || (isEnd && element === integration)) return inTag(state, c)
+  return unknown(state, `<${isEnd ? '/' : ''}${element}> in <${integration}> in <svg> or <math>`)
 }
 
 /** Behind the name of a tag, an attribute or its value. */
@@ -102,10 +111,12 @@ function inRawText (state: HtmlState, c: string): HtmlState {
 /** At the `>` of a tag. */
 function endTag (state: HtmlState, isSelfClosing: boolean): HtmlState {
   const { element, isEnd } = state
-  const isNeutral = state.isNeutral && !RAW.has(element) && !BREAKOUT.has(element) && !FOREIGN.has(element) && !ENDS_ALL.has(element)
+  const isNeutral = state.isNeutral && !NOT_NEUTRAL.some(names => names.has(element))
   const after: HtmlState = { ...state, where: 'data', element: '', isEnd: false, attribute: '', quote: '', url: URL_START, isNeutral }
   if (state.foreign !== '') return inForeign(after, element, isEnd, isSelfClosing)
   if (element === 'select') return { ...after, inSelect: !isEnd }
+  // Another <select> within it would end, and this one would still be open.
+  if (state.inSelect && element === 'template') return unknown(after, '<template> in a <select>')
   if (isEnd) return after
   if (FOREIGN.has(element)) return isSelfClosing ? after : { ...after, foreign: `/${element}` }
   if (ENDS_ALL.has(element)) return unknown(after, `what follows <${element}>`)
@@ -114,20 +125,30 @@ function endTag (state: HtmlState, isSelfClosing: boolean): HtmlState {
   return { ...after, where: 'text', element, tail: '', nesting: 'plain', script: 'code' }
 }
 
+/**
+ * Browsers leave `<svg>` with the end of an element that it stands in (`<a><svg></a>`), which is not
+ * followed here: what is read in both ways alike is accepted, and nothing else.
+ */
 function inForeign (after: HtmlState, element: string, isEnd: boolean, isSelfClosing: boolean): HtmlState {
   const { foreign, integration } = after
   const innermost = foreign.slice(foreign.lastIndexOf('/') + 1)
   if (isEnd) {
-    if (element === innermost) return { ...after, foreign: foreign.slice(0, foreign.lastIndexOf('/')), integration: '' }
+    if (element === innermost) return { ...after, foreign: foreign.slice(0, foreign.lastIndexOf('/')) }
     if (FOREIGN.has(element)) return unknown(after, `</${element}> in an open <${innermost}>`)
     if (element === 'p' || element === 'br') return unknown(after, `</${element}> in <${innermost}>`)
     return element === integration ? { ...after, integration: '' } : after
   }
-  if (integration !== '') return unknown(after, `<${element}> in <${integration}> in <${innermost}>`)
-  if (isSelfClosing && !BREAKOUT.has(element)) return after
+  if (BREAKOUT.has(element) || ENDS_ALL.has(element) || element === 'select') return unknown(after, `<${element}> in <${innermost}>`)
+  if (RAW.has(element)) {
+    if (isSelfClosing) return unknown(after, `<${element}/> in <${innermost}>`)
+    if (element === 'title') return { ...after, integration: element }
+    if (element !== 'style' && element !== 'script') return unknown(after, `<${element}> in <${innermost}>`)
+    return { ...after, where: 'text', element, tail: '', nesting: 'plain', script: 'unclear' }
+  }
+  if (isSelfClosing) return after
   if (FOREIGN.has(element)) return { ...after, foreign: `${foreign}/${element}` }
-  if (INTEGRATION.has(element)) return { ...after, integration: element }
-  if (element === 'style' || element === 'script') return { ...after, where: 'text', element, tail: '', nesting: 'plain', script: 'unclear' }
-  if (BREAKOUT.has(element) || RAW.has(element) || ENDS_ALL.has(element)) return unknown(after, `<${element}> in <${innermost}>`)
-  return after
+  return INTEGRATION.has(element) ? { ...after, integration: element } : after
 }
+
+/** What is read otherwise in `<svg>`, `<math>` and `<select>`. */
+const NOT_NEUTRAL: ReadonlyArray<ReadonlySet<string>> = [RAW, BREAKOUT, FOREIGN, ENDS_ALL, new Set(['select', 'template'])]

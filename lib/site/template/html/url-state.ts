@@ -25,13 +25,20 @@ export const URL_START: Readonly<UrlState> = { phase: 'start', head: '', entity:
 /** Text of the template that would complete what a value began. */
 export class SchemeFromValue extends Error {}
 
+/** No name has more characters. */
+const LONGEST_ENTITY = 40
+
 /** The state after one more character of the template. */
 export function nextUrlState (state: UrlState, character: string): UrlState {
   const { phase, entity } = state
   if (phase === 'settled' || phase === 'unsafe' || phase === 'unclear') return state
   if (entity !== '') {
-    if (/[\w#]/.test(character) && entity.length < 12) return { ...state, entity: entity + character }
     const plain = { ...state, entity: '' }
+    if (/[\w#]/.test(character)) {
+      if (entity.length < LONGEST_ENTITY) return { ...state, entity: entity + character }
+      // A number with so many zeros in front of it that nobody means it.
+      if (entity.startsWith('&#')) return afterEntity(plain, entity + character, null)
+    }
     if (character === ';') return afterEntity(plain, entity + character)
     // Without its ';' a number is an entity all the same; a name may be one, but none of those makes a scheme.
     return nextUrlState(entity.startsWith('&#') ? afterEntity(plain, entity) : advance(plain, '&'), character)
@@ -39,8 +46,7 @@ export function nextUrlState (state: UrlState, character: string): UrlState {
   return character === '&' ? { ...state, entity: '&' } : advance(state, character)
 }
 
-function afterEntity (state: UrlState, entity: string): UrlState {
-  const text = decodeEntity(entity)
+function afterEntity (state: UrlState, entity: string, text = decodeEntity(entity)): UrlState {
   if (text !== null) return [...text].reduce(advance, state)
   if (state.phase === 'value') throw new SchemeFromValue(`"${entity}" after a value`)
   return { ...state, phase: 'unclear' }
@@ -73,10 +79,13 @@ function advance (state: UrlState, character: string): UrlState {
 /** Whatever is read after it, the host may come from a value. */
 const NEVER_SETTLED = 'x'
 
+/** Beyond it there is no such host: looking at all of it for each character would take long. */
+const LONGEST_HOST = 300
+
 /** `/x`, `//host/`, `https://host/` and `?x` are settled; `/`, `//`, `https:` are not. */
 function toOpen (state: UrlState, head: string): UrlState {
   if (/^(?:[/\\][^/\\]|(?:https?:|ftp:)?[/\\]{2,}[^/\\?#]+[/\\?#]|(?:mailto|tel|sms):|[^/\\a-z])/i.test(head)) return settled()
-  return { ...state, phase: 'open', head }
+  return { ...state, phase: 'open', head: head.length > LONGEST_HOST ? NEVER_SETTLED : head }
 }
 
 function settled (): UrlState {

@@ -79,8 +79,9 @@ function readAttributes (reader: Reader, start: number): Attributes {
       reader.fail('duplicate_attr', `the attribute "${name}" is given twice`, at, at + name.length, reader.related('duplicate_attr', 'first given here', first.span))
     }
     const text = reader.text.slice(value.start, value.end)
-    if (/%\/?>/.test(text)) suspect ??= { start: value.start - 1, end: value.end }
-    if (/%\/?>[^]*<%/.test(text)) reader.fail('malformed_tag', 'unterminated quoted attribute', value.start - 1, value.end)
+    const close = text.search(/%\/?>/)
+    if (close >= 0) suspect ??= { start: value.start - 1, end: value.end }
+    if (close >= 0 && text.lastIndexOf('<%') > close) reader.fail('malformed_tag', 'unterminated quoted attribute', value.start - 1, value.end)
     if (text.includes('<%')) reader.fail('malformed_tag', 'a tag may not stand in an attribute: its value is text and placeholders', value.start + text.indexOf('<%'), value.end)
     attributes.set(name, { name, value: readPlaceholders(reader, value.start, value.end), span })
   }
