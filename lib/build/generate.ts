@@ -56,6 +56,13 @@ export interface BuildRenderer {
 /** A failed render is tried once more: the first request often only wakes something up. */
 const TRIES = 2
 
+/**
+ * Pages that a worker thread has at a time. While it renders the last ones,
+ * the results of the others are on their way, and new pages come back: with
+ * two at a time a tenth of its time went there.
+ */
+const AHEAD = 4
+
 /** What one build knows while it runs. */
 interface Run {
   readonly context: BuildContext
@@ -165,10 +172,9 @@ function newBuildId (): string {
 
 async function renderAll (run: Run): Promise<void> {
   const { plan, wanted } = run
-  const { slots, atOnce } = run.renderer.threads === 0
-    ? { slots: wanted.concurrency, atOnce: wanted.concurrency }
-    // A thread is never to wait for work, nor for the one before to be written.
-    : { slots: Math.max(wanted.concurrency, 2 * run.renderer.threads), atOnce: wanted.concurrency + 4 * run.renderer.threads }
+  // A thread is never to wait for work, nor for the pages before to be written.
+  const ahead = AHEAD * run.renderer.threads
+  const slots = Math.max(wanted.concurrency, ahead)
   const queue = new RenderQueue(slots, Infinity, run.context.gate)
   const broken = new AbortController()
   const stop = AbortSignal.any([broken.signal, ...(wanted.signal === null ? [] : [wanted.signal])])
@@ -187,7 +193,7 @@ async function renderAll (run: Run): Promise<void> {
   }
   await orAbort(run.renderer.loaded, stop).catch(() => {})
   // Every worker has to end: what one still wrote after the build was discarded would stay.
-  const workers = Array.from({ length: atOnce }, work)
+  const workers = Array.from({ length: slots + ahead }, work)
   for (const worker of workers) worker.catch((error: unknown) => { broken.abort(error) })
   await Promise.allSettled(workers)
   if (wanted.signal?.aborted === true) throw new BuildAborted()
