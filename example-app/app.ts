@@ -1,12 +1,18 @@
 import type { FastifyInstance } from 'fastify'
 import isr, { type IsrOptions } from 'fastify-isr'
 import site from 'fastify-isr/site'
+import { readAdminAccess, type AdminAccess } from './admin-access.js'
 import { collections } from './collections.js'
 import { dataFor, filters } from './data.js'
+import { markdown } from './markdown.js'
 import { builtAssets, siteRoot } from './paths.js'
+import admin from './routes/admin.js'
+import blog from './routes/blog.js'
 import compare from './routes/compare.js'
+import docs from './routes/docs.js'
 import freshness from './routes/freshness.js'
 import guides from './routes/guides.js'
+import health from './routes/health.js'
 import notice from './routes/notice.js'
 import outage from './routes/outage.js'
 import pulse from './routes/pulse.js'
@@ -28,6 +34,8 @@ export interface ExampleOptions {
   enabled?: boolean
   /** Shared with other instances. */
   redis?: IsrOptions['redis']
+  /** Who may see the admin pages; null: there are none. Default: `ADMIN_USER` and `ADMIN_PASSWORD` of the environment. */
+  admin?: AdminAccess | null
   clock?: () => number
 }
 
@@ -71,6 +79,10 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     collections,
     data: dataFor(baseUrl),
     filters,
+    markdown,
+    feed: { collection: 'posts', title: 'fastify-isr: blog' },
+    redirects: { '/documentation': '/docs', '/news': '/blog' },
+    timings: true,
     ...clock !== undefined && { clock }
   })
 
@@ -79,8 +91,11 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     done(null, Object.fromEntries(new URLSearchParams(body.toString())))
   })
 
-  for (const routes of [freshness, pulse, request, notice, outage, stock, guides, compare]) {
+  for (const routes of [freshness, pulse, request, notice, outage, stock, guides, compare, blog, docs, health]) {
     await app.register(routes)
   }
   await app.register(tenants, { clock: clock ?? Date.now })
+  // A build serves nobody, and needs no password for it.
+  const access = options.admin === undefined ? readAdminAccess({ ...process.env, NODE_ENV: undefined }) : options.admin
+  if (access !== null) await app.register(admin, { access })
 }

@@ -18,7 +18,9 @@ const navigation: Entry[] = [
   { path: '/stock', text: 'Stock', mode: 'prerendered' },
   { path: '/tenants/harbour', text: 'Tenants', mode: 'dynamic' },
   { path: '/guides', text: 'Guides', mode: 'prerendered' },
-  { path: '/compare', text: 'Compare', mode: 'hydrated' }
+  { path: '/compare', text: 'Compare', mode: 'hydrated' },
+  { path: '/docs', text: 'Docs', mode: 'prerendered' },
+  { path: '/blog', text: 'Blog', mode: 'prerendered' }
 ]
 
 /** The life of a page that the site shows wherever it needs one. */

@@ -5,6 +5,11 @@ import { fileURLToPath } from 'node:url'
 const here = dirname(fileURLToPath(import.meta.url))
 const root = packageRoot(here)
 
+/** The README and other files that the documentation leads to lie here. */
+export const repositoryFolder = root
+/** The documentation of this project, which is part of the site. */
+export const docsFolder = join(root, 'docs')
+
 /** Pages, partials, content and sources of assets: files as they are, which no compiler copies. */
 export const siteRoot = join(root, 'example-app/site')
 /** Where `fastify-isr site build` writes what browsers get. */

@@ -1,6 +1,8 @@
-// npm run example. Everything is said by the environment: HOST, PORT, BASE_URL, LOG_LEVEL, REDIS_URL, ISR_ENABLED.
+// npm run example. Everything is said by the environment: HOST, PORT, BASE_URL, LOG_LEVEL, REDIS_URL, ISR_ENABLED,
+// ADMIN_USER and ADMIN_PASSWORD.
 import Fastify, { LogController } from 'fastify'
 import { Redis } from 'ioredis'
+import { readAdminAccess } from './admin-access.js'
 import example from './app.js'
 
 const { HOST: host = '127.0.0.1', PORT: port = '3000', LOG_LEVEL: level = 'warn', REDIS_URL: redisUrl } = process.env
@@ -23,6 +25,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 await app.register(example, {
   dev,
+  admin: readAdminAccess(process.env),
   ...redisUrl !== undefined && { redis: { client: new Redis(redisUrl, { lazyConnect: true }), prefix: 'isr-example' } }
 })
 const url = await app.listen({ port: Number(port), host })
@@ -38,7 +41,10 @@ const pages = [
   ['/stock', 'made of cached data, changes with them'],
   ['/tenants/harbour', 'settings per tenant, with defaults'],
   ['/guides', 'one route, several pages'],
-  ['/compare', 'the four modes, measured by your browser']
+  ['/compare', 'the four modes, measured by your browser'],
+  ['/blog', 'a collection of Markdown files'],
+  ['/docs', 'the documentation of this project'],
+  ['/admin', 'statistics, behind ADMIN_USER and ADMIN_PASSWORD']
 ] as const
 
 process.stdout.write([

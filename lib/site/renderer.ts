@@ -2,7 +2,7 @@ import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import type { CollectionItem, DataOf } from '../../types/site.js'
 import type { DevOverlay } from './development.js'
 import { builtInPage, problemAsHtml } from './error-pages.js'
-import { DEV_PREFIX } from './dev-prefix.js'
+import { refersToDev } from './dev-prefix.js'
 import { DevInPage } from './errors.js'
 import type { FilePage } from './content/index.js'
 import { rawPath } from './paths.js'
@@ -94,7 +94,7 @@ export class Renderer {
     const path = rawPath(request.raw.url ?? '/')
     try {
       const { html, deps } = render(path)
-      if (request.isrRender?.reason === 'build' && html.includes(DEV_PREFIX)) throw new DevInPage(path)
+      if (request.isrRender?.reason === 'build' && refersToDev(html)) throw new DevInPage(path)
       overlay?.rendered(request.raw.url ?? '/', deps)
       files.remember(path, deps)
       reply.isr.tags(...[...deps, `page:${path}`].map(tagOf))

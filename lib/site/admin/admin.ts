@@ -12,7 +12,10 @@ export interface AdminOptions {
 
 /** What an admin page shows and does. */
 export function makeAdmin (app: FastifyInstance, { files, settings }: AdminOptions): SiteAdmin {
-  const timings = settings.timings ? new Timings({ server: app.server, isKnown: path => files.isKnown(path) }) : null
+  // Routes are there when the app is ready, and not before.
+  let routes: ReadonlySet<string> | null = null
+  const isRoute = (path: string): boolean => (routes ??= new Set(app.isr.routes().filter(route => route.static).map(({ route }) => route))).has(path)
+  const timings = settings.timings ? new Timings({ server: app.server, isKnown: path => files.isKnown(path) || isRoute(path) }) : null
   if (timings !== null) {
     const stop = timings.start()
     app.addHook('onClose', async () => { stop() })

@@ -23,6 +23,13 @@ t.test('Markdown is HTML, with tables and ids for headings', async (t) => {
   t.match(html('| a |\n| - |\n| b |'), '<td>b</td>')
 })
 
+t.test('columns are aligned without a style, which a strict Content-Security-Policy would refuse', async (t) => {
+  const table = html('| a | b | c | d |\n| - | :-- | :-: | --: |\n| 1 | 2 | 3 | 4 |')
+  t.match(table, '<th>a</th>\n<th align="left">b</th>\n<th align="center">c</th>\n<th align="right">d</th>')
+  t.match(table, '<td align="right">4</td>')
+  t.notMatch(table, 'style')
+})
+
 t.test('the table of contents lists headings with ids of their own', async (t) => {
   const { toc, html } = markdown.render('# A\n\n## a\n\n## A 1\n\n### `code` & *more*\n\n## ÄÖ 漢字\n\n## !!!\n\n## a')
   t.same(toc, [

@@ -23,6 +23,15 @@ t.test('figures of an admin page: durations by path, what checks led to, and a r
   t.equal((await raw('/')).body.toString(), 'newer')
 })
 
+t.test('routes that the app prerenders by themselves have figures of their own, too', async (t) => {
+  const { app, raw } = await startSite(t, { 'pages/index.html': 'home' }, {
+    site: { timings: true },
+    declare (app) { app.get('/compare', { config: { prerender: true } }, async () => 'compare') }
+  })
+  await raw('/compare')
+  t.match(app.site.admin.timings(), { others: { count: 0 }, paths: { '/compare': { count: 1 } } })
+})
+
 t.test('nothing is measured unless it is asked for', async (t) => {
   const { app, raw } = await startSite(t, { 'pages/index.html': 'home' })
   await raw('/')

@@ -54,3 +54,15 @@ t.test('a page that refers to the live reload by itself fails the build', async 
   t.equal(report.ok, false)
   t.ok(warnings().some(message => message.includes("the page / refers to '/__dev/'")))
 })
+
+t.test('a page that writes about the live reload is no reason for a build to fail, however it refers is one', async (t) => {
+  const files = {
+    'pages/text.md': '# About `/__dev/`\n\n```html\n<script src="/__dev/client.js"></script>\n```\n\n/__dev/events > x',
+    'pages/link.html': '<p>x</p><a\n href=/__dev/events>x</a>',
+    'pages/module.html': "<script type=\"module\">if (1 < 2) import('/__dev/client.js')</script>",
+    'pages/after.html': '<script>1</script> /__dev/'
+  }
+  const { app } = await startSite(t, files)
+  const report = await app.isr.prerender({ dir: t.testdir({}) })
+  t.same(report.pages.filter(({ error }) => error !== undefined).map(({ path }) => path).sort(), ['/link', '/module'])
+})
