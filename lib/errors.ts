@@ -59,7 +59,7 @@ export const RenderQueueFull = createError<[string]>(
   'FST_ISR_ERR_RENDER_QUEUE_FULL', 'no room to render %s: render.maxQueue renders are waiting', 503)
 export const RenderCycle = createError<[string]>(
   'FST_ISR_ERR_RENDER_CYCLE', 'rendering waits for itself: %s', 508)
-export const RenderStatus = createError<[string, number]>(
+export const RenderStatus = createError<[string, number, Cause?]>(
   'FST_ISR_ERR_RENDER_STATUS', 'rendering %s answered with status %d', 500, Error, false)
 export const RenderFailed = createError<[string, Cause?]>(
   'FST_ISR_ERR_RENDER_FAILED', 'rendering %s failed: the answer broke off before its end')

@@ -26,10 +26,11 @@ export interface SiteOptions {
   /**
    * Development: pages are rendered for each request, files are watched, the
    * browser reloads, errors are shown in it. Refused when `NODE_ENV` is
-   * `production`. `poll` is for file systems that tell of no changes (milliseconds).
+   * `production`. `poll` is for file systems that tell of no changes (milliseconds);
+   * `hosts` are names, without ports, under which other machines may follow.
    * @default false
    */
-  dev?: boolean | { poll?: number }
+  dev?: boolean | { poll?: number, hosts?: string[] }
   /**
    * Origin of the site, for the sitemap, robots.txt and feeds. Without it none
    * of them is served.
@@ -39,9 +40,12 @@ export interface SiteOptions {
   /**
    * Where built assets are and below which URL they are served; `false`: not by
    * this plugin, and templates refer to none. `dir` is taken from the package root.
-   * @default { prefix: '/static/', dir: 'dist/static' }
+   * The rest is for the build: `undigested` are names below `assets/` that stay as
+   * they are (a service worker); `targets` the oldest browsers, by the names of
+   * esbuild; `keep` the seconds for which files of earlier builds stay.
+   * @default { prefix: '/static/', dir: 'dist/static', undigested: [], targets: ['chrome111', 'firefox114', 'safari16.4'], keep: 604_800 }
    */
-  static?: false | { prefix?: string, dir?: string }
+  static?: false | { prefix?: string, dir?: string, undigested?: string[], targets?: string[], keep?: number }
   /** Files that belong together: posts, docs. By name. */
   collections?: Record<string, CollectionOptions>
   /**
@@ -62,8 +66,8 @@ export interface SiteOptions {
   frontMatter?: { parse: (text: string, file: string) => FrontMatter }
   /** Markdown pages and collections. */
   markdown?: MarkdownOptions
-  /** What the build makes of images. */
-  images?: { widths?: number[], formats?: ('webp' | 'avif')[] }
+  /** What the build makes of images; one with more than `maxPixels` (default 100 million) fails it. */
+  images?: { widths?: number[], formats?: ('webp' | 'avif')[], maxPixels?: number }
   /** What the build makes of style sheets: a hook for Sass and others, before esbuild. */
   css?: { transform?: (source: string, path: string) => string | Promise<string> }
   /** Old path → new one (301), beside `redirect_from:` in front matter. */
@@ -290,6 +294,34 @@ export function memorySource (files: Record<string, string>): Source & { set (pa
 export class SafeHtml {
   constructor (html: string)
   toString (): string
+}
+
+/**
+ * A template that can't be rendered. The message has the place, the lines
+ * around it and who uses the file.
+ */
+export class TemplateError extends Error {
+  readonly code: 'FST_ISR_ERR_SITE_TEMPLATE'
+  readonly problem: TemplateProblem
+}
+
+export interface TemplateProblem {
+  /** The kind, such as `missing_slots`: stable, see docs/errors.md. */
+  code: string
+  /** One sentence, without the place. */
+  message: string
+  /** Relative to the site's root. */
+  file: string
+  /** From 1, front matter included. */
+  line: number
+  /** From 1, in UTF-16 units. */
+  column: number
+  /** The lines around the place, numbered, with carets below what is meant. */
+  frame: string
+  /** The other place that has to do with it, such as the placeholder that a call leaves empty. */
+  related?: TemplateProblem
+  /** Who uses the file, from the direct user up to the rendered template. */
+  usedBy?: string[]
 }
 
 export type { OrderResult, FastifyReply }

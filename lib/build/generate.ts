@@ -248,8 +248,13 @@ function contentTypeOf (entry: Entry): string {
 }
 
 function whyNot (landing: Exclude<Landing<PageView, Rendered>, { type: 'held' }>, { linkedFrom }: PlannedPage): string {
-  const reason = landing.type === 'failed' ? landing.error.message : `it can't be stored: ${landing.reason}`
+  const reason = landing.type === 'failed' ? reasonOf(landing.error) : `it can't be stored: ${landing.reason}`
   return linkedFrom === null ? reason : `${reason} (linked from ${linkedFrom})`
+}
+
+/** With the cause, if that says more: in which file the mistake is, for example. */
+function reasonOf ({ message, cause }: Error): string {
+  return cause instanceof Error && !message.includes(cause.message) ? `${message}: ${cause.message}` : message
 }
 
 function progress (run: Run, row: BuildRow): void {
@@ -272,10 +277,14 @@ function followLinks ({ plan, wanted }: Run, page: string, entry: Entry): void {
 async function commit (run: Run): Promise<Committed> {
   const { wanted, stage, previous, plan, rows, warnings } = run
   let sitemap: BuildReport['sitemap'] = { file: null, urls: 0, reason: "no sitemap: set the option 'baseUrl' (or --base-url)" }
+  let own: string | null = null
   const { generatedAt, has } = await stage.commit(keptPages(run), row => { rows.add(row) }, async (pages) => {
-    if (wanted.hasBaseUrl) sitemap = await makeSitemap(run, pages)
+    own = await ownSitemap(pages())
+    if (own !== null) sitemap = { file: null, urls: 0, reason: `no sitemap: the app has a page of its own at ${own}` }
+    else if (wanted.hasBaseUrl) sitemap = await makeSitemap(run, pages)
   })
-  if (sitemap.reason !== undefined) warnings.push(sitemap.reason)
+  // Who has one lacks none.
+  if (sitemap.reason !== undefined && own === null) warnings.push(sitemap.reason)
   for (const { pattern } of plan.unreached) {
     warnings.push(`route ${pattern}: nothing was rendered, for it has neither 'paths' nor 'onDemand'${wanted.crawl ? ' and no page links to it' : ''}`)
   }
@@ -297,10 +306,13 @@ function keptPages ({ isPartial, previous, plan }: Run): KeptPages {
   return { has: key => isKept(pages.find(key)), pages: () => rowsOf(previous, isKept) }
 }
 
+/** Path of the app's own, or null. */
+async function ownSitemap (pages: AsyncIterable<ManifestPage>): Promise<string | null> {
+  for await (const page of pages) if (page.export !== null && isSitemapName(page.export)) return page.path
+  return null
+}
+
 async function makeSitemap ({ context, wanted }: Run, pages: () => AsyncIterable<ManifestPage>): Promise<BuildReport['sitemap']> {
-  for await (const page of pages()) {
-    if (page.export !== null && isSitemapName(page.export)) return { file: null, urls: 0, reason: `no sitemap: the app has a page of its own at ${page.path}` }
-  }
   const hintsOf = new Map(context.registry.routes.toReversed().map(route => [route.pattern, route.policy.sitemap]))
   const seen = new ByteTable()
   const urls = async function * (): AsyncGenerator<SitemapUrl> {

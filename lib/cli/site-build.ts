@@ -35,7 +35,7 @@ export async function siteBuild (args: string[]): Promise<number> {
       const started = performance.now()
       const report = await site.buildAssets()
       say(`${paint('green', '✔')} ${count(report.files, 'file')} in ${formatDuration(performance.now() - started)}`)
-      say(paint('dim', `  in ${report.dir}`))
+      say(paint('dim', report.files === 0 ? `  there is none in ${report.source}` : `  in ${report.dir}`))
       return 0
     }
   })

@@ -15,6 +15,8 @@ Exit codes: 0 written; 2 wrong usage, or the file is there already (it is left a
 `
 
 const FLAGS = { dir: { type: 'string' }, date: { type: 'string' } } as const
+/** Bytes: names of files have 255. */
+const LONGEST_SLUG = 200
 const CONTENT = path.join('site', 'content')
 
 export async function siteNew (args: string[]): Promise<number> {
@@ -24,7 +26,7 @@ export async function siteNew (args: string[]): Promise<number> {
   if (title === undefined || title.trim() === '') throw new CliError('site new: which title?', { hint })
   if (others.length > 0) throw new CliError(`site new: one title, please, in quotes; got ${positionals.join(', ')}`, { hint })
   const slug = slugOf(title)
-  if (slug === '') throw new CliError(`site new: no file name can be made of '${title}': it has no letter or digit`, { hint })
+  if (slug === '') throw new CliError(`site new: no file name can be made of '${title}': ${/[\p{L}\p{N}]/u.test(title) ? 'its first word is too long' : 'it has no letter or digit'}`, { hint })
   const dir = values.dir ?? await onlyCollection(hint)
   if (values.dir !== undefined && existsSync(CONTENT) && !existsSync(path.dirname(path.resolve(dir)))) throw new CliError(`site new: there is no folder ${path.dirname(dir)}`, { hint })
   const file = path.join(dir, `${slug}.md`)
@@ -40,9 +42,19 @@ export async function siteNew (args: string[]): Promise<number> {
   return 0
 }
 
-/** Lower case; what is neither letter nor digit becomes one dash, none at the ends; letters lose their accents. */
+/**
+ * Lower case; what is neither letter nor digit becomes one dash, none at the ends. Latin letters lose their accents;
+ * in other scripts these are no decoration.
+ */
 export function slugOf (title: string): string {
-  return title.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '')
+  const words = title.normalize('NFKD').replace(/(?<=\p{Script=Latin}\p{M}*)\p{M}/gu, '').normalize('NFC').toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
+  let slug = ''
+  for (const word of words) {
+    const longer = slug === '' ? word : `${slug}-${word}`
+    if (Buffer.byteLength(longer) > LONGEST_SLUG) break
+    slug = longer
+  }
+  return slug
 }
 
 function postText (title: string, date: string): string {

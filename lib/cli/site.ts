@@ -22,7 +22,7 @@ export async function site (args: string[]): Promise<number> {
   const [name, ...rest] = args
   const command = COMMANDS.get(name ?? '')
   if (command === undefined) {
-    const what = name === undefined ? 'which command?' : `unknown command '${name}'`
+    const what = name === undefined ? 'which command?' : `unknown command '${name}'.`
     throw new CliError(`site: ${what} There are ${[...COMMANDS.keys()].join(', ')}`, { hint: "See 'fastify-isr site --help'." })
   }
   return await command.run(rest)

@@ -66,7 +66,9 @@ export function knownTags (route: PageRoute, page: PageKey): { tags: string[], e
 /** Judges a render: a page to store, an answer that may not be stored, or a failure. */
 export function judge (rendered: Rendered, { tags, error }: ReturnType<typeof knownTags>, settings: Settings, quality?: Quality): { outcome: Outcome<Rendered>, unstorable?: Unstorable } {
   if (isFailure(rendered.status) && !rendered.job.isMisrouted) {
-    const failure = new RenderStatus(rendered.job.page.key, rendered.status)
+    const { failure: reason, page } = rendered.job
+    // Not part of the message, which others than the app's own people may see.
+    const failure = reason === null ? new RenderStatus(page.key, rendered.status) : new RenderStatus(page.key, rendered.status, { cause: new Error(reason) })
     // What the handler answered, also where only the error is left of its answer.
     failure.statusCode = rendered.status
     return { outcome: { type: 'failure', error: failure, response: rendered, bytes: rendered.body?.length ?? 0 } }

@@ -25,6 +25,8 @@ export interface RenderJob {
   readonly tags: Set<string>
   ttl: number | null
   noStore: boolean
+  /** Why it answers with an error, if who knows has said so. */
+  failure: string | null
 }
 
 export interface Rendered {
@@ -62,7 +64,7 @@ export type RenderPage = (request: RenderRequest) => Promise<Rendered>
  * of nothing but what is in the cache key.
  */
 export async function render (app: FastifyInstance, { settings, route, page, reason, signal }: Omit<RenderRequest, 'isNested'>): Promise<Rendered> {
-  const job: RenderJob = { route, page, reason, snapshot: null, isMisrouted: false, sawOnSend: false, date: null, tags: new Set(), ttl: null, noStore: false }
+  const job: RenderJob = { route, page, reason, snapshot: null, isMisrouted: false, sawOnSend: false, date: null, tags: new Set(), ttl: null, noStore: false, failure: null }
   const { baseUrl } = settings
   const dispatch = ((request: { url: string, socket: { encrypted?: boolean } }, response: object) => {
     // inject() normalises its URL; the router must see the one the page is stored under.
@@ -104,6 +106,12 @@ async function readBody (response: Response, maxBytes: number): Promise<Buffer |
     chunks.push(chunk as Buffer)
   }
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
+}
+
+/** Tells a build, or an order, why the answer that follows is an error; a visitor sees nothing of it. */
+export function explainFailure (request: FastifyRequest, reason: string): void {
+  const job = jobOf(request)
+  if (job !== undefined) job.failure = reason
 }
 
 /** What the serve hook does for an internal request. Returns false when the result is void. */

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { SiteChange } from '../../types/site.js'
+import { publicName } from './assets/kinds.js'
 import type { Dev } from './dev/index.js'
 import type { Mounts } from './source/source.js'
 import type { TemplateProblem } from './template/index.js'
@@ -15,6 +16,8 @@ export interface DevelopmentOptions {
   mounts: Mounts
   staticPrefix: string | null
   poll: number | null
+  /** Names under which other machines may follow. */
+  hosts: readonly string[]
   /** Looks at files of the site (relative names); tells what that changes. */
   look (files: string[]): Promise<SiteChange>
   /** What can't be compiled at the moment. */
@@ -43,6 +46,7 @@ export async function startDevelopment (app: FastifyInstance, options: Developme
   const dev: Dev = await startDev(app, {
     watch: folders.map(({ folder }) => folder),
     ...(options.poll === null ? {} : { poll: options.poll }),
+    hosts: options.hosts,
     depsOf: page => deps.get(page) ?? null,
     async onChange (paths) {
       const files = paths.flatMap(file => namesOf(file, folders))
@@ -87,7 +91,7 @@ function namesOf (file: string, folders: readonly Folder[]): string[] {
     .map(({ folder, prefix }) => prefix + path.relative(folder, file).split(path.sep).join('/'))
 }
 
-/** `assets/css/app.css` → `asset:/static/css/app.css`. */
+/** `assets/css/app.scss` → `asset:/static/css/app.css`. */
 function assetOf (file: string, prefix: string | null): string | null {
-  return prefix === null || !file.startsWith('assets/') ? null : `asset:${prefix}${file.slice('assets/'.length)}`
+  return prefix === null || !file.startsWith('assets/') ? null : `asset:${prefix}${publicName(file.slice('assets/'.length))}`
 }

@@ -53,3 +53,5 @@ export const PeerMissing = createError<[string, string, string, Cause?]>(
   'FST_ISR_ERR_SITE_PEER', "the package '%s' is needed for %s and not installed: npm install %s")
 export const SiteAlreadyRegistered = createError(
   'FST_ISR_ERR_SITE_ALREADY_REGISTERED', 'fastify-isr/site is registered on this server already: one app has one site')
+export const SitePrefixed = createError<[string]>(
+  'FST_ISR_ERR_SITE_PREFIX', "fastify-isr/site is registered below the prefix '%s', but its pages, assets and feeds have URLs from the root: register it, and fastify-isr, where there is no prefix; the option 'prefix' of the site is for its pages")

@@ -30,8 +30,8 @@ export function addFeedRoutes (app: FastifyInstance, { settings, files }: FeedRo
     const policy = { ...POLICY, ttl: SITEMAP_TTL }
     app.get('/sitemap.xml', { config: { prerender: policy } }, async (_request, reply) => send(reply, XML, (await all()).get('/sitemap.xml') ?? ''))
     // Of a site that has more pages than one sitemap may name.
-    app.get<{ Params: { part: string } }>('/sitemap-:part(^\\d+\\.xml$)', { config: { prerender: { ...policy, paths: async () => [...(await all()).keys()].slice(1), onDemand: false } } }, async (request, reply) => {
-      const text = (await all()).get(`/sitemap-${request.params.part}`)
+    app.get<{ Params: { part: string } }>('/sitemap-part-:part(^\\d+\\.xml$)', { config: { prerender: { ...policy, paths: async () => [...(await all()).keys()].slice(1), onDemand: false } } }, async (request, reply) => {
+      const text = (await all()).get(`/sitemap-part-${request.params.part}`)
       if (text !== undefined) return send(reply, XML, text)
       reply.callNotFound()
       return reply

@@ -11,6 +11,8 @@ export interface FileRoutesOptions {
   files: SiteFiles
   renderer: Renderer
   notFound: NotFound
+  /** The site has a sitemap of its own, which knows which pages are not meant for it. */
+  hasSitemap: boolean
 }
 
 /**
@@ -18,17 +20,17 @@ export interface FileRoutesOptions {
  * pages. What the table has not got is answered live and never stored, so that
  * made-up paths fill nothing.
  */
-export function addFileRoutes (app: FastifyInstance, { prefix, files, renderer, notFound }: FileRoutesOptions): void {
+export function addFileRoutes (app: FastifyInstance, { prefix, files, renderer, notFound, hasSitemap }: FileRoutesOptions): void {
   app.route({
     method: 'GET',
-    url: `${prefix}*`,
+    // The slash of a prefix is no part of the pattern: '/docs' is the home of '/docs/'.
+    url: prefix === '/' ? '/*' : `${prefix.slice(0, -1)}*`,
     exposeHeadRoute: true,
     config: {
       prerender: {
         paths: () => files.urls(),
         onDemand: false,
-        // Its own sitemap knows which pages are not meant for it.
-        sitemap: false
+        ...hasSitemap ? { sitemap: false } : {}
       }
     },
     handler

@@ -12,7 +12,7 @@ export const kSite = Symbol.for('fastify-isr.site')
 
 export interface SiteHandle {
   /** Writes images, style sheets and scripts to the folder that `static.dir` names. */
-  buildAssets (): Promise<{ files: number, dir: string }>
+  buildAssets (): Promise<{ files: number, source: string, dir: string }>
   /** Renders everything and looks for what is broken. */
   check (): Promise<CheckReport>
 }
@@ -28,11 +28,12 @@ export interface HandleOptions {
 export function addHandle (app: FastifyInstance, { settings, source, files, renderer }: HandleOptions): void {
   const handle: SiteHandle = {
     async buildAssets () {
-      const { root, static: served, images, css } = settings
+      const { root, static: served, assetBuild, images, css } = settings
       if (root === null || served === null) throw new InvalidOption(root === null ? 'root' : 'static', 'set for a build of assets', 'nothing')
       const { buildAssets } = await import('./assets/build.js')
-      const report = await buildAssets({ source: path.join(root, 'assets'), out: served.dir, prefix: served.prefix, ...images, css })
-      return { files: report.files, dir: served.dir }
+      const source = path.join(root, 'assets')
+      const report = await buildAssets({ source, out: served.dir, prefix: served.prefix, ...images, css, ...assetBuild })
+      return { files: report.files, source, dir: served.dir }
     },
     async check () {
       const { checkSite } = await import('./check/check.js')

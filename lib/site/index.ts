@@ -9,7 +9,7 @@ import { openAssets, type AssetContext } from './asset-context.js'
 import { serveAssets, serveSources } from './assets/serve.js'
 import { Content } from './content/index.js'
 import { startDevelopment, type DevOverlay } from './development.js'
-import { CollectionUnknown, CoreMissing, FolderMissing, SiteAlreadyRegistered } from './errors.js'
+import { CollectionUnknown, CoreMissing, FolderMissing, SiteAlreadyRegistered, SitePrefixed } from './errors.js'
 import { addFeedRoutes } from './feed-routes.js'
 import { addFileRoutes } from './file-routes.js'
 import { addHandle } from './handle.js'
@@ -20,24 +20,27 @@ import { SiteFiles } from './site-files.js'
 import { tagOf } from './freshness/index.js'
 import { watchVisitors } from './visitors.js'
 import { fileSource, memorySource, mountedSource } from './source/source.js'
-import { compileTemplates, SafeHtml } from './template/index.js'
+import { compileTemplates, SafeHtml, TemplateError } from './template/index.js'
 
 export type * from '../../types/site.js'
 
 /** Empty but in development. */
 const SCRIPT_PARTIAL = 'partials/generated_livereload_script.html'
 
-export { fileSource, memorySource, SafeHtml }
+export { fileSource, memorySource, SafeHtml, TemplateError }
 
 async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Promise<void> {
   const settings = readSiteOptions(options)
   if (!app.hasDecorator('isr')) throw new CoreMissing()
   if (app.hasDecorator('site')) throw new SiteAlreadyRegistered()
+  if (app.prefix !== '') throw new SitePrefixed(app.prefix)
   // The command line shows warnings of this name.
   const log = app.log.child({ plugin: 'fastify-isr' })
   const source = mountedSource(settings.source ?? fileSource(settings.root as string), settings.mounts)
   await requireFolders(source, settings)
   const assets = await openAssets(settings, () => app.isr.building, log)
+  let isLoaded = (): void => {}
+  const loaded = new Promise<void>(resolve => { isLoaded = resolve })
   // Before the first look at the files, so that no change falls in between.
   const overlay: DevOverlay | null = settings.dev === null || settings.root === null
     ? null
@@ -45,8 +48,11 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
       root: settings.root,
       mounts: settings.mounts,
       staticPrefix: settings.static?.prefix ?? null,
-      poll: settings.dev.poll,
-      look: async names => await files.look(names),
+      ...settings.dev,
+      async look (names) {
+        await loaded
+        return await files.look(names)
+      },
       problem: () => files.problem
     })
   const { collections, frontMatter, markdown, prefix, redirects, filters, clock } = settings
@@ -66,6 +72,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   })
   const files: SiteFiles = new SiteFiles({ content, isr: app.isr, log, collections, every: settings.checkEvery, clock })
   const { problems, templates } = await content.load()
+  isLoaded()
   for (const error of problems) log.error(error.message)
   for (const { file, line, column, code, message, frame } of templates.problems) log.error({ code, file, line, column, frame }, `${file}:${line}:${column} [${code}] ${message}`)
   const renderer: Renderer = new Renderer({ files, log, assets, common: settings.data, overlay })
@@ -101,7 +108,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   watchVisitors(app, files.checker)
   await serveStatic(app, settings, assets)
   addFeedRoutes(app, { settings, files })
-  addFileRoutes(app, { prefix, files, renderer, notFound })
+  addFileRoutes(app, { prefix, files, renderer, notFound, hasSitemap: settings.sitemap && settings.baseUrl !== null })
   notFound.attach(app)
   addHandle(app, { settings, source, files, renderer })
 }

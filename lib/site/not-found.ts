@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { InvalidOption } from '../errors.js'
 import { rawPath } from './paths.js'
 import type { Renderer } from './renderer.js'
 import type { SiteFiles } from './site-files.js'
@@ -20,7 +21,13 @@ export class NotFound {
 
   /** Becomes the handler of everything that no route answers, so that `reply.callNotFound()` leads to it as well. */
   attach (app: FastifyInstance): void {
-    if (this.#options.isOwn) app.setNotFoundHandler(async (request, reply) => await this.#send(request, reply))
+    if (!this.#options.isOwn) return
+    try {
+      app.setNotFoundHandler(async (request, reply) => await this.#send(request, reply))
+    } catch (cause) {
+      // Fastify has one of them for an instance, and an error without a code if there are two.
+      throw Object.assign(new InvalidOption('notFound', 'false where the app has a not-found handler of its own', 'true'), { cause })
+    }
   }
 
   async answer (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {

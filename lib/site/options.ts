@@ -12,9 +12,11 @@ export interface SiteSettings {
   readonly source: Source | null
   /** Ends in a slash. */
   readonly prefix: string
-  readonly dev: { readonly poll: number | null } | null
+  readonly dev: { readonly poll: number | null, readonly hosts: readonly string[] } | null
   readonly baseUrl: URL | null
   readonly static: { readonly prefix: string, readonly dir: string } | null
+  /** What `static` says to the build of assets alone. */
+  readonly assetBuild: Pick<Exclude<SiteOptions['static'], false | undefined>, 'undigested' | 'targets' | 'keep'>
   readonly collections: ReadonlyMap<string, CollectionOptions>
   /** Folders of collections that have a source of their own. */
   readonly mounts: ReadonlyMap<string, Source>
@@ -41,6 +43,7 @@ const KNOWN: Record<keyof SiteOptions, true> = {
 }
 
 const FIELD_TYPES: readonly FieldType[] = ['text', 'date', 'boolean', 'number', 'list']
+const STATIC = { prefix: true, dir: true, undigested: true, targets: true, keep: true } as const
 /** Images beyond it are a mistake. */
 const WIDEST = 16_383
 
@@ -48,15 +51,17 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
   unknownKeys(options, KNOWN, '')
   const source = readSource(options.source, 'source')
   if (source !== null && options.root !== undefined) throw new InvalidOption('root', "left out when there is a 'source'", show(options.root))
+  const prefix = readPrefix(options.prefix ?? '/', 'prefix')
   const collections = readCollections(options.collections)
   const baseUrl = options.baseUrl === undefined ? null : readBaseUrl(options.baseUrl)
   return Object.freeze({
     root: source === null ? readFolder(options.root ?? 'site', 'root') : null,
     source,
-    prefix: readPrefix(options.prefix ?? '/', 'prefix'),
+    prefix,
     dev: readDev(options.dev),
     baseUrl,
     static: readStatic(options.static),
+    assetBuild: readAssetBuild(options.static),
     collections,
     mounts: mountsOf(collections),
     checkEvery: readCheck(options.check),
@@ -66,7 +71,7 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
     markdown: readMarkdown(options.markdown),
     images: readImages(options.images),
     css: readCss(options.css),
-    redirects: readRedirects(options.redirects),
+    redirects: readRedirects(options.redirects, prefix),
     feed: readFeed(options.feed, collections, baseUrl),
     sitemap: bool(options.sitemap, 'sitemap', true),
     robots: bool(options.robots, 'robots', true),
@@ -98,18 +103,33 @@ function readPrefix (value: unknown, name: string): string {
 
 function readDev (value: unknown): SiteSettings['dev'] {
   if (value === undefined || value === false) return null
-  if (value !== true && (typeof value !== 'object' || value === null)) throw new InvalidOption('dev', 'true, false or { poll }', show(value))
+  if (value !== true && (typeof value !== 'object' || value === null)) throw new InvalidOption('dev', 'true, false or { poll, hosts }', show(value))
   if (process.env['NODE_ENV'] === 'production') throw new DevInProduction()
-  const { poll } = group<{ poll?: unknown }>(value === true ? {} : value, 'dev', { poll: true })
-  return Object.freeze({ poll: poll === undefined ? null : whole(poll, 'dev.poll', 0, 10) })
+  const { poll, hosts } = group<{ poll?: unknown, hosts?: unknown }>(value === true ? {} : value, 'dev', { poll: true, hosts: true })
+  return Object.freeze({ poll: poll === undefined ? null : whole(poll, 'dev.poll', 0, 10), hosts: texts(hosts ?? [], 'dev.hosts', "an array of names such as 'dev.example.com', without scheme and port", /^[^/:\s]+$/) })
 }
 
 function readStatic (value: SiteOptions['static']): SiteSettings['static'] {
   if (value === false) return null
-  const { prefix = '/static/', dir = 'dist/static' } = group(value, 'static', { prefix: true, dir: true })
+  const { prefix = '/static/', dir = 'dist/static' } = group(value, 'static', STATIC)
   const below = readPrefix(prefix, 'static.prefix')
   if (below === '/') throw new InvalidOption('static.prefix', "a path such as '/static/'", show(prefix))
   return Object.freeze({ prefix: below, dir: readFolder(dir, 'static.dir') })
+}
+
+/** Checked here as well: a mistake should not wait for the next build. */
+function readAssetBuild (value: SiteOptions['static']): SiteSettings['assetBuild'] {
+  if (value === false) return {}
+  const { undigested, targets, keep } = group(value, 'static', STATIC)
+  if (undigested !== undefined) texts(undigested, 'static.undigested', "an array of names such as 'js/service-worker.js'", /^[^/]/)
+  if (targets !== undefined) texts(targets, 'static.targets', "an array of esbuild's targets, such as 'chrome111'", /./)
+  seconds(keep, 'static.keep', 0)
+  return Object.freeze({ ...undigested === undefined ? {} : { undigested }, ...targets === undefined ? {} : { targets }, ...keep === undefined ? {} : { keep } })
+}
+
+function texts (value: unknown, name: string, wanted: string, isRight: RegExp): readonly string[] {
+  if (!Array.isArray(value) || !value.every(text => typeof text === 'string' && isRight.test(text))) throw new InvalidOption(name, wanted, show(value))
+  return value
 }
 
 function readCollections (value: SiteOptions['collections']): ReadonlyMap<string, CollectionOptions> {
@@ -187,8 +207,9 @@ function readMarkdown (value: SiteOptions['markdown']): MarkdownOptions {
 }
 
 function readImages (value: SiteOptions['images']): SiteSettings['images'] {
-  const options = group(value, 'images', { widths: true, formats: true })
-  const { widths, formats } = options
+  const options = group(value, 'images', { widths: true, formats: true, maxPixels: true })
+  const { widths, formats, maxPixels } = options
+  whole(maxPixels, 'images.maxPixels', 0, 1)
   if (widths !== undefined && (!Array.isArray(widths) || !widths.every(width => Number.isSafeInteger(width) && width > 0 && width <= WIDEST))) {
     throw new InvalidOption('images.widths', 'an array of widths in pixels', show(widths))
   }
@@ -204,10 +225,12 @@ function readCss (value: SiteOptions['css']): SiteSettings['css'] {
   return Object.freeze({ ...options })
 }
 
-function readRedirects (value: SiteOptions['redirects']): Readonly<Record<string, string>> {
+function readRedirects (value: SiteOptions['redirects'], prefix: string): Readonly<Record<string, string>> {
   if (value === undefined) return {}
   for (const [from, to] of entries(value, 'redirects')) {
     if (!from.startsWith('/')) throw new InvalidOption(`redirects.${from}`, "named by a path, beginning with '/'", show(from))
+    // Nobody would ask this plugin for it.
+    if (!`${from}/`.startsWith(prefix)) throw new InvalidOption(`redirects.${from}`, `named by a path below the option 'prefix', '${prefix}'; others are routes of the app`, show(from))
     if (typeof to !== 'string' || !/^(?:\/(?!\/)|https?:\/\/)/.test(to)) throw new InvalidOption(`redirects.${from}`, 'a path or an absolute URL', show(to))
   }
   return Object.freeze({ ...value })

@@ -5,6 +5,7 @@ import { builtInPage, problemAsHtml } from './error-pages.js'
 import { refersToDev } from './dev-prefix.js'
 import { DevInPage } from './errors.js'
 import type { FilePage } from './content/index.js'
+import { explainFailure } from '../pages/render.js'
 import { rawPath } from './paths.js'
 import { tagOf } from './freshness/index.js'
 import type { SiteFiles } from './site-files.js'
@@ -31,6 +32,8 @@ const HTML = 'text/html; charset=utf-8'
 
 /** Templates and data → answers. */
 export class Renderer {
+  /** Told of each page that can't be rendered. */
+  onFailure: ((path: string, error: Error) => void) | null = null
   readonly #options: RendererOptions
   readonly #warned = new WeakSet<TemplateProblem>()
   /** By the templates that they were made of. */
@@ -106,14 +109,17 @@ export class Renderer {
 
   /** The log gets all of it, the visitor nothing. A page that was once good is served on by the core. */
   #fail (reply: FastifyReply, path: string, error: Error): FastifyReply {
-    const problem = error instanceof TemplateError ? error.problem : null
-    const what = `the page ${path} could not be rendered: `
+    const problem = problemOf(error)
+    const reason = problem === null ? error.message : inOneLine(problem)
+    const what = `the page ${path} could not be rendered: ${reason}`
     // The stack of an error of our own leads into this plugin; place and frame lead to the mistake.
     if (problem !== null) {
-      const { code, message, file, line, column, frame } = problem
-      this.#options.log.error({ page: path, code, file, line, column, frame }, `${what}${file}:${line}:${column} [${code}] ${message}`)
-    } else if (isOurs(error)) this.#options.log.error({ page: path }, what + error.message)
-    else this.#options.log.error({ page: path, err: error }, what + error.message)
+      const { code, file, line, column, frame } = problem
+      this.#options.log.error({ page: path, code, file, line, column, frame }, what)
+    } else if (isOurs(error)) this.#options.log.error({ page: path }, what)
+    else this.#options.log.error({ page: path, err: error }, what)
+    explainFailure(reply.request, reason)
+    this.onFailure?.(path, error)
     return this.sendError(reply, 500, problem)
   }
 
@@ -163,6 +169,16 @@ function * depsOf (data: Record<string, unknown>, files: SiteFiles): Generator<s
     if (collection !== null) yield `collection:${collection}`
     else if (files.collectionOf(value) !== null) yield `page:${(value as CollectionItem).url}`
   }
+}
+
+/** Where the mistake is: a page fails with the body of an item that it shows. Null: in no template. */
+export function problemOf (error: unknown): TemplateProblem | null {
+  if (!(error instanceof TemplateError)) return null
+  return problemOf(error.cause) ?? error.problem
+}
+
+function inOneLine ({ file, line, column, code, message }: TemplateProblem): string {
+  return `${file}:${line}:${column} [${code}] ${message}`
 }
 
 function isOurs (error: Error & { code?: unknown }): boolean {

@@ -61,8 +61,8 @@ export function renderForMain (app: FastifyInstance, settings: Settings, log: Fa
       const route = registry.get(id)
       if (route === undefined) throw new WorkerRoute(id)
       const { job, status, headers, body } = await render(app, { settings: { ...settings, baseUrl: new URL(baseUrl) }, route, page, reason, signal })
-      const { snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore } = job
-      return { status, headers: { ...headers }, body, snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore }
+      const { snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore, failure } = job
+      return { status, headers: { ...headers }, body, snapshot, isMisrouted, sawOnSend, date, tags, ttl, noStore, failure }
     }
   })
   return isr

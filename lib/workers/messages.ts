@@ -24,7 +24,7 @@ export interface WorkerSetup {
 }
 
 /** The app's URL of a page, rendered: `Rendered`, without what only the main thread knows. */
-export interface RenderedAway extends Pick<RenderJob, 'snapshot' | 'isMisrouted' | 'sawOnSend' | 'date' | 'tags' | 'ttl' | 'noStore'> {
+export interface RenderedAway extends Pick<RenderJob, 'snapshot' | 'isMisrouted' | 'sawOnSend' | 'date' | 'tags' | 'ttl' | 'noStore' | 'failure'> {
   readonly status: number
   readonly headers: Headers
   readonly body: Uint8Array | null

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { BuildRow } from '../../../types/index.js'
-import type { Renderer } from '../renderer.js'
+import { problemOf, type Renderer } from '../renderer.js'
 import type { SiteFiles } from '../site-files.js'
-import { TemplateError, type TemplateProblem } from '../template/index.js'
+import type { TemplateProblem } from '../template/index.js'
 import { placeOf } from './place.js'
 import { referencesOf, type References } from './references.js'
 
@@ -43,12 +43,14 @@ export async function checkSite (options: CheckOptions): Promise<CheckReport> {
   const problems = new Map<string, CheckProblem>()
   const add = (problem: CheckProblem): void => { problems.set(`${problem.file}:${problem.line}:${problem.column} ${problem.message}`, problem) }
   for (const problem of await compileProblems(options)) add(problem)
-  const { pages, failed } = await renderAll(options)
+  const { pages, failed, reasons } = await renderAll(options)
   for (const { path: at, error = '' } of failed) {
+    const problem = problemOf(reasons.get(at))
+    if (problem !== null) add(problem)
     // Of a file page the place is known already.
-    if (!files.has(at)) add({ code: 'page_failed', message: `the page ${at} could not be rendered: ${error}`, file: at, line: 1, column: 1, frame: '' })
+    else if (!files.has(at)) add({ code: 'page_failed', message: `the page ${at} could not be rendered: ${error}`, file: at, line: 1, column: 1, frame: '' })
   }
-  const links = await followLinks(options, pages, add)
+  const links = await followLinks(options, pages, failed, add)
   const sorted = [...problems.values()].sort((a, b) => a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column)
   return { pages: pages.length + failed.length, links, problems: sorted }
 }
@@ -62,7 +64,7 @@ async function compileProblems ({ files, renderer }: CheckOptions): Promise<Chec
     try {
       renderer.renderFile(page)
     } catch (error) {
-      problems.push(error instanceof TemplateError ? error.problem : asProblem(error as Error))
+      problems.push(problemOf(error) ?? asProblem(error as Error))
     }
   }
   return problems
@@ -73,7 +75,9 @@ function asProblem (error: Error & { file?: string, line?: number, column?: numb
   return { code, message, file, line, column, frame: '' }
 }
 
-async function renderAll ({ app, files }: CheckOptions): Promise<{ pages: Checked[], failed: BuildRow[] }> {
+async function renderAll ({ app, files, renderer }: CheckOptions): Promise<{ pages: Checked[], failed: BuildRow[], reasons: ReadonlyMap<string, Error> }> {
+  const reasons = new Map<string, Error>()
+  renderer.onFailure = (at, error) => { reasons.set(at, error) }
   const itemFiles = new Map(Array.from(files.snapshot.items.values()).flat().map(({ url, file }) => [url, file]))
   const dir = await mkdtemp(path.join(tmpdir(), 'fastify-isr-check-'))
   try {
@@ -85,8 +89,9 @@ async function renderAll ({ app, files }: CheckOptions): Promise<{ pages: Checke
       const item = itemFiles.get(row.path)
       pages.push({ path: row.path, sources: [...(item === undefined ? [] : [item]), ...sourcesOf(row.tags ?? [])], ...referencesOf(html) })
     }
-    return { pages, failed: report.pages.filter(row => row.error !== undefined) }
+    return { pages, failed: report.pages.filter(row => row.error !== undefined), reasons }
   } finally {
+    renderer.onFailure = null
     await rm(dir, { recursive: true, force: true })
   }
 }
@@ -96,9 +101,11 @@ function sourcesOf (tags: readonly string[]): string[] {
   return tags.filter(tag => tag.startsWith('tpl:') && !tag.startsWith('tpl:asset:')).map(tag => tag.slice(4)).sort((a, b) => Number(a.startsWith('partials/')) - Number(b.startsWith('partials/')))
 }
 
-async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: Checked[], add: (problem: CheckProblem) => void): Promise<number> {
+async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: Checked[], failed: BuildRow[], add: (problem: CheckProblem) => void): Promise<number> {
   const origin = baseUrl?.origin ?? 'http://site.invalid'
   const anchorsOf = new Map<string, ReadonlySet<string> | null>(pages.map(page => [page.path, page.anchors]))
+  // Told already: what leads to them is right.
+  for (const { path: at } of failed) anchorsOf.set(at, null)
   const broken = new Set<string>()
   // A link between Markdown files is another one there.
   const written = (file: string, link: string): string => files.snapshot.links.get(file)?.find(({ url }) => url === link)?.href ?? link

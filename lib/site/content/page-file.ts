@@ -114,12 +114,17 @@ function seconds (data: Readonly<Record<string, unknown>>, fail: (key: string, m
 /** A path within the site as the path that visitors ask for. */
 function sitePath (path: string, prefix: string): string | null {
   const canonical = canonicalPath(path)
-  return canonical === null ? null : canonical === '/' ? prefix : prefix + canonical.slice(1)
+  return canonical === null ? null : below(prefix, canonical.slice(1))
 }
 
 function urlOf (name: string, file: string, prefix: string): string {
   const segments = name.split('/')
   if (segments.at(-1) === 'index') segments.pop()
   if (!segments.every(isSegment)) throw pageError(file, 'its name holds characters that no URL can have: rename it, or its folder')
-  return prefix + segments.map(encodeSegment).join('/')
+  return below(prefix, segments.map(encodeSegment).join('/'))
+}
+
+/** Without a slash at its end, like all URLs of pages. */
+function below (prefix: string, path: string): string {
+  return path === '' && prefix !== '/' ? prefix.slice(0, -1) : prefix + path
 }

@@ -39,6 +39,10 @@ const ALL = Symbol('all stylesheets')
 /** Pages whose state is remembered while no browser shows them. */
 const MOST_PAGES = 1000
 const STYLESHEET = /^asset:(\/.*\.css)$/
+const ASSET = /^asset:\//
+
+/** What has changed that no page names: assets that others are made of, and nobody knows which. */
+interface Imported { stylesheets: boolean, others: boolean }
 
 /** Which page has to hear what: its dependencies, whether it can be rendered, what a browser may have missed. */
 export class DevPages {
@@ -89,15 +93,16 @@ export class DevPages {
     for (const page of shown) this.#state(page)
     const states = [...this.#pages.entries()]
     for (const [page, state] of states) this.#learn(page, state)
-    const imports = changed.some(name => STYLESHEET.test(name) && states.every(([, { deps }]) => deps?.has(name) !== true))
-    return new Map(states.map(([page, state]) => [page, this.#newsOf(state, changed, error, imports)]))
+    const unnamed = changed.filter(name => ASSET.test(name) && states.every(([, { deps }]) => deps?.has(name) !== true))
+    const imported = { stylesheets: unnamed.some(name => STYLESHEET.test(name)), others: unnamed.some(name => !STYLESHEET.test(name)) }
+    return new Map(states.map(([page, state]) => [page, this.#newsOf(state, changed, error, imported)]))
   }
 
-  #newsOf (state: PageState, changed: readonly string[], error: Problem | undefined, imports: boolean): News[] {
+  #newsOf (state: PageState, changed: readonly string[], error: Problem | undefined, imported: Imported): News[] {
     const { deps, problem } = state
     const mine = deps === null ? changed : changed.filter(name => deps.has(name) || (problem !== null && blames(problem, name)))
     const sheets = mine.map(name => STYLESHEET.exec(name)?.[1])
-    if (sheets.includes(undefined)) state.isBehind = true
+    if (sheets.includes(undefined) || (imported.others && deps !== null && [...deps].some(name => ASSET.test(name)))) state.isBehind = true
     if (error !== undefined && deps !== null && isConcerned(deps, error)) {
       state.problem = error
       const isKnown = problem !== null && isSame(problem, error)
@@ -114,8 +119,7 @@ export class DevPages {
       state.reloadAt = this.#now
       return [...news, reload]
     }
-    // One that no page names is imported by others, and nobody knows by which.
-    const swapped = [...sheets as string[], ...(imports ? [ALL] as const : [])]
+    const swapped = [...sheets as string[], ...(imported.stylesheets ? [ALL] as const : [])]
     for (const name of swapped) state.swappedAt.set(name, this.#now)
     return swapped.length === 0 ? news : [...news, css(swapped)]
   }

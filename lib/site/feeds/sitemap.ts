@@ -20,13 +20,13 @@ export function sitemapXml (pages: Iterable<SitemapEntry>, baseUrl: string | URL
 
 /**
  * Sitemaps for any number of pages, by path: `/sitemap.xml` alone, or an index
- * of that name and `/sitemap-1.xml` and so on.
+ * of that name and `/sitemap-part-1.xml` and so on: names that no sitemap of a build has.
  */
 export function sitemaps (pages: Iterable<SitemapEntry>, baseUrl: string | URL): Map<string, string> {
   const absolute = absoluteUrls(baseUrl)
   const all = entries(pages, absolute)
   if (all.length <= MAX_URLS) return new Map([['/sitemap.xml', xmlDocument(element('urlset', NAMESPACE, ...all))]])
-  const parts = Array.from({ length: Math.ceil(all.length / MAX_URLS) }, (_, nth) => ({ path: `/sitemap-${nth + 1}.xml`, urls: all.slice(nth * MAX_URLS, (nth + 1) * MAX_URLS) }))
+  const parts = Array.from({ length: Math.ceil(all.length / MAX_URLS) }, (_, nth) => ({ path: `/sitemap-part-${nth + 1}.xml`, urls: all.slice(nth * MAX_URLS, (nth + 1) * MAX_URLS) }))
   const index = parts.map(({ path }) => element('sitemap', {}, element('loc', {}, absolute(path, 'url'))))
   return new Map([
     ['/sitemap.xml', xmlDocument(element('sitemapindex', NAMESPACE, ...index))],

@@ -146,9 +146,10 @@ t.test('drafts are shown in development alone', async (t) => {
 
 t.test('a prefix stands before all URLs of file pages', async (t) => {
   const { content: { current: { pages } } } = await makeSite({ 'pages/index.html': '', 'pages/a.html': '---\npath: /b\nredirect_from: /c\n---\n' }, { prefix: '/docs/' })
-  t.same(pages.all().map(page => page.url), ['/docs/b', '/docs/'])
+  t.same(pages.all().map(page => page.url), ['/docs/b', '/docs'])
   t.match(pages.find('/docs/c'), { to: '/docs/b' })
-  t.match(pages.find('/docs/'), { kind: 'page' })
+  t.match(pages.find('/docs'), { kind: 'page' })
+  t.match(pages.find('/docs/'), { kind: 'redirect', to: '/docs' })
 })
 
 t.test('front matter may have another reader', async (t) => {

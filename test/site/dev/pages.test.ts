@@ -68,6 +68,13 @@ t.test('a stylesheet that no page names is imported by some: all are swapped', a
   t.same(change(['asset:/static/css/imported.css']), { '/': [all], '/about': [all] })
 })
 
+t.test('another asset that no page names is part of others: pages with assets reload', async t => {
+  const { change } = site({ '/': [HEADER, 'asset:/static/js/app.js'], '/about': [HEADER] })
+  t.same(change(['asset:/static/js/_imported.js']), { '/': [reload] })
+  t.same(change(['asset:/static/img/background.png']), { '/': [reload] })
+  t.same(change(['asset:/static/js/app.js']), { '/': [reload] })
+})
+
 t.test('a broken partial is shown in the pages that use it, once, and they reload when it is mended', async t => {
   const { change } = site({ '/': [HEADER, ITEM], '/about': [HEADER] })
   t.same(change([ITEM], problem), { '/': [failed] })

@@ -32,12 +32,12 @@ t.test('more pages than a sitemap may hold are parts with an index', async (t) =
   const pages = Array.from({ length: 50_001 }, (_, nth) => ({ url: `/${nth}` }))
   t.same([...sitemaps(pages.slice(1), baseUrl).keys()], ['/sitemap.xml'])
   const files = sitemaps(pages, baseUrl)
-  t.same([...files.keys()], ['/sitemap.xml', '/sitemap-1.xml', '/sitemap-2.xml'])
+  t.same([...files.keys()], ['/sitemap.xml', '/sitemap-part-1.xml', '/sitemap-part-2.xml'])
   const index = parseXml(files.get('/sitemap.xml') ?? '')
   t.equal(index.name, 'sitemapindex')
-  t.same(all(index, 'sitemap').map(part => only(part, 'loc').text), ['https://example.com/sitemap-1.xml', 'https://example.com/sitemap-2.xml'])
-  t.equal((files.get('/sitemap-1.xml') ?? '').split('<loc>').length, 50_001)
-  t.equal((files.get('/sitemap-2.xml') ?? '').split('<loc>').length, 2)
+  t.same(all(index, 'sitemap').map(part => only(part, 'loc').text), ['https://example.com/sitemap-part-1.xml', 'https://example.com/sitemap-part-2.xml'])
+  t.equal((files.get('/sitemap-part-1.xml') ?? '').split('<loc>').length, 50_001)
+  t.equal((files.get('/sitemap-part-2.xml') ?? '').split('<loc>').length, 2)
 })
 
 t.test('robots.txt allows everything but what is named, and says where the sitemap is', async (t) => {

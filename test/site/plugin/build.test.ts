@@ -1,7 +1,8 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { plain } from '../../helpers/asset-site.js'
 import { runCommand, type CommandResult } from '../../helpers/command.js'
 
 const main = fileURLToPath(new URL('../../../lib/cli/main.js', import.meta.url))
@@ -46,4 +47,23 @@ t.test('a build in development fails, because its pages would load what no visit
   const { code, stderr } = await runCommand('env', ['NODE_ENV=development', process.execPath, main, 'prerender', 'app.js'], cwd)
   t.equal(code, 1)
   t.match(stderr, /NODE_ENV=production/)
+})
+
+t.test('a site without assets has nothing to build, which is no mistake', async (t) => {
+  const { assets: _, ...site } = SITE
+  const cwd = t.testdir({ 'package.json': '{ "type": "module" }', 'app.js': APP, site: { ...site, pages: { 'index.html': 'home' } } })
+  const { code, stdout } = await runCommand(process.execPath, [main, 'site', 'build', 'app.js'], cwd)
+  t.equal(code, 0)
+  t.match(stdout, /✔ 0 files in .*\n {2}there is none in .*site\/assets/)
+})
+
+t.test('options of the build are options of the site', async (t) => {
+  const app = APP.replace('root:', "static: { undigested: ['js/sw.js'], targets: ['es2017'], keep: 0 }, images: { maxPixels: 10 }, root:")
+  const cwd = t.testdir({ 'package.json': '{ "type": "module" }', 'app.js': app, site: { ...SITE, assets: { ...SITE.assets, js: { 'sw.js': 'self.n = 1' } } } })
+  t.equal((await runCommand(process.execPath, [main, 'site', 'build', 'app.js'], cwd)).code, 0)
+  t.equal(await readFile(path.join(cwd, 'dist/static/js/sw.js'), 'utf8'), 'self.n=1;\n')
+  await writeFile(path.join(cwd, 'site/assets/a.png'), await plain(20, 10))
+  const { code, stderr } = await runCommand(process.execPath, [main, 'site', 'build', 'app.js'], cwd)
+  t.equal(code, 1)
+  t.match(stderr, /more than 'maxPixels' \(10\)/)
 })

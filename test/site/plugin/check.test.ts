@@ -63,12 +63,17 @@ t.test('what is broken is named with file, line and column, whatever it is', asy
     /^pages\/about\.html:2:\d+ ref_not_found$/,
     /^pages\/image\.html:2:\d+ unresolved_/,
     /^pages\/index\.html:2:12 broken_link$/,
-    /^pages\/index\.html:3:10 broken_link$/,
     /^partials\/unused\.html:1:\d+ unclosed_tag$/
   ])
   const printed = await check(cwd)
   t.equal(printed.code, 1)
   t.match(printed.stderr, /pages\/index\.html:2:12 {2}\[broken_link\] nothing answers '\/abuot' \(on \/\)\n {2}2 \| {3}<a href="\/abuot">About<\/a>\n {17}\^{6}\n/)
+})
+
+t.test('what only shows when a page of the app is rendered is named by its place as well', async (t) => {
+  const { code, report } = await check(project(t, { ...GOOD, content: { blog: { 'first.md': '---\ntitle: First\n---\nText.\n\n<% img src="/static/img/none.png" alt="none" %/>\n' } } }), '--json')
+  t.equal(code, 1)
+  t.match(report().problems, [{ file: 'content/blog/first.md', line: 6, code: /^unresolved_/ }], 'once: what leads to a broken page is not broken')
 })
 
 t.test('an anchor that its page has not got', async (t) => {

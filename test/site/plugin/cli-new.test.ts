@@ -13,8 +13,17 @@ const PROJECT = { site: { content: { blog: {} } } }
 t.test('a slug is lower case, one dash for all that is neither letter nor digit, and none at its ends', async (t) => {
   t.equal(slugOf('Hello, World!'), 'hello-world')
   t.equal(slugOf('  C++ & Node.js 20: what now?  '), 'c-node-js-20-what-now')
-  t.equal(slugOf('Über Größe'), 'uber-gro-e')
-  t.equal(slugOf('日本'), '')
+  t.equal(slugOf('Über Größe'), 'uber-große')
+  t.equal(slugOf('Ｆｕｌｌ ﬁne'), 'full-fine')
+  t.equal(slugOf('日本語、タイトル！'), '日本語-タイトル')
+  t.equal(slugOf('한국어 हिन्दी Ёлка'), '한국어-हिन्दी-ёлка'.normalize())
+  t.equal(slugOf('../x'), 'x')
+  t.equal(slugOf('… — !'), '')
+})
+
+t.test('a slug has room in the name of a file, and ends with a word', async (t) => {
+  t.equal(slugOf(`${'word '.repeat(99)}`), Array.from({ length: 40 }, () => 'word').join('-'))
+  t.ok(Buffer.byteLength(slugOf('日本 '.repeat(99))) <= 200)
 })
 
 t.test('a title makes a file with front matter and the date of today', async (t) => {
@@ -53,7 +62,8 @@ t.test('no title, two titles, no usable title, a wrong date and an unclear folde
     [[], /which title\?/],
     [['  '], /which title\?/],
     [['Two', 'titles'], /one title, please, in quotes; got Two, titles/],
-    [['日本'], /no letter or digit/],
+    [['!?'], /no letter or digit/],
+    [['x'.repeat(300)], /its first word is too long/],
     [['Hello', '--date', '2026-02-30', '--dir', 'site/content/blog'], /--date must be a date/],
     [['Hello'], /which folder\? There are site\/content\/blog, site\/content\/docs: say --dir/],
     [['Hello', '--fast'], /unknown option '--fast'/]

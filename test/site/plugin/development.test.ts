@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
+import { openStream } from '../../helpers/event-stream.js'
 import { startSite } from '../../helpers/site.js'
 
 const FILES = {
@@ -65,4 +66,20 @@ t.test('a page that writes about the live reload is no reason for a build to fai
   const { app } = await startSite(t, files)
   const report = await app.isr.prerender({ dir: t.testdir({}) })
   t.same(report.pages.filter(({ error }) => error !== undefined).map(({ path }) => path).sort(), ['/link', '/module'])
+})
+
+t.test('a style sheet or script that another imports, and one in Sass, are told to the pages that show it', async (t) => {
+  const { port, write } = await startSite(t, {
+    'pages/index.html': '<link rel="stylesheet" href="{{+ /static/css/app.css }}"><script type="module" src="{{+ /static/js/app.js }}"></script>',
+    'assets/css/app.scss': 'a { b: c }',
+    'assets/js/app.ts': '',
+    'assets/js/_part.ts': ''
+  }, { ...DEV, site: { ...DEV.site, static: {} } })
+  t.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200)
+  const stream = await openStream(t, `http://127.0.0.1:${port}/__dev/events?${new URLSearchParams({ page: '/', state: 'new' })}`, { host: `localhost:${port}` })
+  t.match(await stream.next(), { event: 'hello' })
+  write('assets/css/app.scss', 'a { b: d }')
+  t.match(await stream.next(), { event: 'css', data: { paths: ['/static/css/app.css'] } })
+  write('assets/js/_part.ts', 'export {}')
+  t.match(await stream.next(), { event: 'reload' })
 })

@@ -1,6 +1,7 @@
 import path from 'node:path'
 import t from 'tap'
 import { buildAssets } from '../../../lib/site/assets/build.js'
+import { TemplateError } from '../../../lib/site/index.js'
 import { startSite } from '../../helpers/site.js'
 
 const BROKEN = '<h1>Broken</h1>\n<% none.html %/>\n'
@@ -71,4 +72,28 @@ t.test('an asset that is not there fails a build; a visitor gets the page, and t
   t.ok(logs.some(({ level, msg }) => level === 50 && msg.includes('/static/gone.png')))
   t.throws(() => app.site.asset(1 as unknown as string))
   t.equal(app.site.asset('/static/css/none.css'), '/static/css/none.css')
+})
+
+t.test('a build and an order to render tell the reason, with its place', async (t) => {
+  const { app, raw } = await startSite(t, { 'pages/about.html': BROKEN, 'partials/post.html': '<p>{{= post.title }}</p><% none.html %/>' }, {
+    declare (app) { app.get('/post', { config: { prerender: true } }, async (_request, reply) => reply.page('post.html', { post: {} })) }
+  })
+  const { pages } = await app.isr.prerender({ dir: t.testdir({}) })
+  t.match(pages.map(({ path, error }) => [path, error]), [
+    ['/about', /^rendering \/about answered with status 500: pages\/about\.html:2:1 \[ref_not_found\] there is no partial/],
+    ['/post', /: partials\/post\.html:1:\d+ \[ref_not_found\]/]
+  ])
+  t.match((await app.isr.refresh({ path: '/about' })).pages, [{ outcome: 'failed', reason: /status 500$/, error: { cause: { message: /pages\/about\.html:2:1/ } } }])
+  t.notMatch((await raw('/about')).body.toString(), SECRET)
+})
+
+t.test('an error of a template can be told by its class', async (t) => {
+  const { app } = await startSite(t, { 'pages/about.html': BROKEN })
+  try {
+    app.site.render('about.html')
+    t.fail('it is broken')
+  } catch (error) {
+    t.ok(error instanceof TemplateError)
+    t.match(error, { code: 'FST_ISR_ERR_SITE_TEMPLATE', problem: { code: 'ref_not_found', file: 'pages/about.html', line: 2 } })
+  }
 })

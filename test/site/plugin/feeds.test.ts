@@ -63,3 +63,16 @@ t.test('without a baseUrl, or when the app says so, there are none', async (t) =
     for (const path of ['/sitemap.xml', '/robots.txt', '/feed.xml']) t.equal((await raw(path)).status, 404)
   }
 })
+
+t.test('the sitemap of the site and that of the core can be told apart', async (t) => {
+  const baseUrl = 'https://example.com'
+  const files = Object.fromEntries(Object.entries(FILES).filter(([name]) => name.startsWith('pages/')))
+  const both = await startSite(t, files, { isr: { baseUrl, sitemap: true }, site: { baseUrl } })
+  const report = await both.app.isr.prerender({ dir: t.testdir({}) })
+  t.match(report, { sitemap: { file: null, reason: /a page of its own at \/sitemap\.xml/ }, warnings: [] }, 'who has one lacks none')
+  t.match((await both.raw('/sitemap.xml')).body.toString(), '<loc>https://example.com/about</loc>')
+  const own = await startSite(t, files, { site: { baseUrl } })
+  t.same((await own.app.isr.prerender({ dir: t.testdir({}) })).warnings, [], 'nor is the base URL of the core needed for it')
+  const core = await startSite(t, files, { isr: { baseUrl, sitemap: true }, site: { sitemap: false } })
+  t.match((await core.app.isr.prerender({ dir: t.testdir({}) })).sitemap, { file: 'sitemap.xml', urls: 3 }, 'that of the core has the pages of the site, if nothing else has')
+})
