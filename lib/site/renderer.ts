@@ -83,7 +83,7 @@ export class Renderer {
     return this.#send(reply, () => this.renderFile(page))
   }
 
-  /** `404.html` or `500.html` of the site, rendered once for as long as nothing changes; or a page of our own. */
+  /** `404.html` or `500.html` (or `.md`) of the site, rendered once for as long as nothing changes; or a page of our own. */
   sendError (reply: FastifyReply, status: 404 | 500, problem: TemplateProblem | null = null): FastifyReply {
     reply.code(status).type(HTML)
     const { overlay } = this.#options
@@ -138,13 +138,13 @@ export class Renderer {
     this.#errorPages.set(snapshot, made)
     const old = made.get(status)
     if (old !== undefined) return old
-    const name = `${status}.html`
+    const name = [`pages/${status}.html`, `pages/${status}.md`].find(name => snapshot.templates.has(name))
     let html = builtInPage(status)
-    if (snapshot.templates.has(`pages/${name}`)) {
+    if (name !== undefined) {
       try {
-        html = this.render(`pages/${name}`, null, {}, snapshot.frontMatterOf(`pages/${name}`)).html
+        html = this.render(name, null, {}, snapshot.frontMatterOf(name)).html
       } catch (error) {
-        log.error({ err: error }, `pages/${name} could not be rendered: ${(error as Error).message}`)
+        log.error({ err: error }, `${name} could not be rendered: ${(error as Error).message}`)
       }
     }
     made.set(status, html)

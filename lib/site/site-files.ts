@@ -2,7 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Isr, RenderReason } from '../../types/index.js'
 import type { CollectionOptions, PageInfo, SiteChange } from '../../types/site.js'
 import type { Collection, Content, FilePage, Redirect, Refreshed, Snapshot } from './content/index.js'
-import { Checker, closureOf, filesOf, Orders } from './freshness/index.js'
+import { Checker, closureOf, filesOf, isDue, Orders } from './freshness/index.js'
 import type { TemplateProblem } from './template/index.js'
 
 export interface SiteFilesOptions {
@@ -151,7 +151,7 @@ export class SiteFiles {
 
   /** Before a render: it must not go by files as they were when it was ordered. */
   async lookBefore (path: string, reason: RenderReason): Promise<void> {
-    if (reason === 'build' && this.#options.clock() - this.#lookedAt < BUILD) return
+    if (reason === 'build' && !isDue(this.#lookedAt, this.#options.clock(), BUILD)) return
     const files = reason === 'build' ? null : this.#closure(path)
     await (files === null ? this.look() : this.#check(files)).catch((err: unknown) => {
       this.#options.log.error({ err, page: path }, 'the files of the page could not be looked at; it is rendered of what is known of them')
@@ -174,7 +174,7 @@ export class SiteFiles {
 
   #isDue (): boolean {
     const { every, clock } = this.#options
-    return every !== null && clock() - this.#lookedAt >= every
+    return every !== null && isDue(this.#lookedAt, clock(), every)
   }
 
   /** The files of a page; null when it is not known of what it was rendered. */

@@ -30,7 +30,8 @@ export function readItem (document: Document, { dir, url, schema = {} }: Collect
     if (Object.hasOwn(frontMatter, key)) throw frontMatterError(file, lines[key] ?? 1, `'${key}' is what every item has by itself: give the key another name`)
   }
   const data = applySchema(frontMatter, { ...SCHEMA, ...schema }, file, lines)
-  const slug = typeof data['slug'] === 'string' ? data['slug'] : slugOf(file, dir)
+  // In the form that URLs have, so that what is asked for is found.
+  const slug = (typeof data['slug'] === 'string' ? data['slug'] : slugOf(file, dir)).normalize('NFC')
   if (!slug.split('/').every(isSegment)) throw pageError(file, `'${slug}' can't be part of a URL: rename the file, or give it a 'slug:'`)
 
   const item = { ...data, slug, tags: Object.freeze(Array.isArray(data['tags']) ? data['tags'].map(String) : []), file, toc, url: '' } as unknown as CollectionItem & { url: string }
@@ -41,7 +42,7 @@ export function readItem (document: Document, { dir, url, schema = {} }: Collect
 
 function slugOf (file: string, dir: string): string {
   const name = stem(file.slice(dir.length + 1))
-  return (name.endsWith('/index') ? name.slice(0, -'/index'.length) : name).normalize('NFC')
+  return name.endsWith('/index') ? name.slice(0, -'/index'.length) : name
 }
 
 function itemUrl (file: string, url: CollectionOptions['url'], item: CollectionItem): string {

@@ -30,12 +30,12 @@ export function useTemplateTags (markdown: MarkdownIt): void {
   markdown.renderer.rules['template_tag'] = (tokens, nth, _options, env) => {
     const token = tokens[nth]
     if (token === undefined) return ''
-    return mark(env, { text: token.content, line: token.map?.[0] ?? 0 }) + (token.block ? '\n' : '')
+    return mark(env, { text: token.content, lines: token.map ?? [0, Infinity] }) + (token.block ? '\n' : '')
   }
 }
 
-/** A tag, and the line where its block begins, from 0. */
-export interface Tag { text: string, line: number }
+/** A tag, and the lines of its block: from, and up to without; they count from 0. */
+export interface Tag { text: string, lines: readonly [number, number] }
 
 export interface RenderedTemplate {
   html: string

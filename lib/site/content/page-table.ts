@@ -10,16 +10,18 @@ export class PageTable {
   readonly problems: readonly Error[]
   readonly #pages: readonly FilePage[]
   readonly #entries = new Map<string, FilePage | Redirect>()
+  /** Path of a redirect → where it ends in this table; null: elsewhere. */
+  readonly #ends = new Map<string, string | null>()
 
   /** `redirects`: path → path or URL, of the app's settings. */
   constructor (files: Iterable<ReadPage>, redirects: Readonly<Record<string, string>> = {}) {
     const problems: Error[] = []
     const read = [...files].sort((a, b) => a.file < b.file ? -1 : 1)
     this.#pages = this.#addPages(read, problems)
+    for (const [from, to] of Object.entries(redirects)) this.#addRedirect(from, to, problems)
     for (const { file, page, redirects } of read) {
       if (page !== null && this.#entries.get(page.url) === page) this.#addRedirects(file, page, redirects, problems)
     }
-    for (const [from, to] of Object.entries(redirects)) this.#addRedirect(from, to, problems)
     this.problems = problems
   }
 
@@ -72,7 +74,7 @@ export class PageTable {
   #addRedirects (file: string, page: FilePage, redirects: ReadPage['redirects'], problems: Error[]): void {
     for (const { from, line } of redirects) {
       const taken = this.#entries.get(from)
-      if (taken === undefined) this.#entries.set(from, { kind: 'redirect', from, to: page.url, status: 301 })
+      if (taken === undefined) this.#redirect(from, page.url)
       else problems.push(frontMatterError(file, line, `'redirect_from' names ${from}, which ${taken.kind === 'page' ? `is the page ${taken.file}` : `leads to ${taken.to} already`}`))
     }
   }
@@ -82,15 +84,26 @@ export class PageTable {
     const taken = from === null ? undefined : this.#entries.get(from)
     if (from === null) problems.push(new PageInvalid(`redirects['${path}']`, 'this is no path that a visitor can ask for'))
     else if (taken?.kind === 'page') problems.push(new PageInvalid(`redirects['${path}']`, `the page ${taken.file} has this URL, and is served`))
-    else if (this.#leadsTo(from, to)) problems.push(new PageInvalid(`redirects['${path}']`, 'it leads back to itself'))
-    else this.#entries.set(from, { kind: 'redirect', from, to, status: 301 })
+    else if (taken !== undefined) problems.push(new PageInvalid(`redirects['${path}']`, `${from} leads to ${taken.to} already`))
+    else if (this.#endOf(to) === from) problems.push(new PageInvalid(`redirects['${path}']`, 'it leads back to itself'))
+    else this.#redirect(from, to)
   }
 
-  /** Every redirect is asked before it is one, so this comes to an end. */
-  #leadsTo (from: string, to: string): boolean {
-    const next = canonicalPath(to)
-    if (next === null || next === from) return next === from
-    const entry = this.#entries.get(next)
-    return entry?.kind === 'redirect' && this.#leadsTo(from, entry.to)
+  #redirect (from: string, to: string): void {
+    this.#entries.set(from, { kind: 'redirect', from, to, status: 301 })
+    this.#ends.set(from, this.#endOf(to))
+  }
+
+  /** Where one arrives that goes to a path or URL, as far as redirects of this table lead. */
+  #endOf (to: string): string | null {
+    const passed: string[] = []
+    let end = canonicalPath(to.replace(/[?#][^]*$/, ''))
+    for (let next = end; next !== null && this.#ends.has(next); next = this.#ends.get(next) ?? null) {
+      passed.push(next)
+      end = this.#ends.get(next) ?? null
+    }
+    // A long row is gone through once.
+    for (const path of passed) this.#ends.set(path, end)
+    return end
   }
 }

@@ -8,10 +8,12 @@ import type { RenderedTemplate } from './markdown-tags.js'
 export function tagOrigins (source: string, tags: RenderedTemplate['tags']): (offset: number) => number {
   const starts = lineStarts(source)
   let from = 0
-  const places = tags.map(({ text, line, at }) => {
+  const places = tags.map(({ text, lines: [first, end], at }) => {
     const [head = ''] = text.split('\n', 1)
-    const found = source.indexOf(head, Math.max(from, starts[line] ?? 0))
-    from = found === -1 ? Math.max(from, starts[line] ?? 0) : found
+    const begin = Math.max(from, starts[first] ?? 0)
+    // Not beyond its block: in a table, a tag may be written otherwise than it is read.
+    const found = source.slice(begin, starts[end]).indexOf(head)
+    from = found === -1 ? begin : begin + found
     return { at, length: text.length, from }
   })
   return offset => {

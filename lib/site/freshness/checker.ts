@@ -34,6 +34,9 @@ export interface CheckerStats {
   readonly revalidationErrors: number
 }
 
+/** Pages of which it is held without a second look when they were checked. */
+const FEW = 1000
+
 /** For pages whose files nobody knows. */
 const ALL = ''
 
@@ -49,6 +52,8 @@ export class Checker {
   /** When a check of a page was last begun. Only pages whose files are known are held. */
   readonly #checkedAt = new Map<string, number>()
   readonly #stats = { hits: 0, misses: 0, revalidations: 0, revalidationErrors: 0 }
+  /** Beyond so many, those are forgotten that are due. */
+  #most = FEW
   /** Page → its files; null: all. */
   #waiting = new Map<string, ReadonlySet<string> | null>()
   #running: Promise<void> | null = null
@@ -61,6 +66,11 @@ export class Checker {
 
   get stats (): CheckerStats {
     return { ...this.#stats }
+  }
+
+  /** Pages of which it is known when they were checked. */
+  get held (): number {
+    return this.#checkedAt.size
   }
 
   /** A visitor gets this page from the cache. */
@@ -96,8 +106,17 @@ export class Checker {
     const name = files === null ? ALL : page
     if (files === null && !isDue(this.#checkedAt.get(ALL) ?? this.#startedAt, now, every)) return
     this.#checkedAt.set(name, now)
+    if (this.#checkedAt.size > this.#most) this.#forget(now, every)
     this.#waiting.set(name, files === null ? null : new Set(files))
     this.#running ??= this.#run().finally(() => { this.#running = null })
+  }
+
+  /** Whoever is due again is as good as never checked; without this, pages that nobody asks for any more would be held for ever. */
+  #forget (now: number, every: number): void {
+    for (const [page, at] of this.#checkedAt) {
+      if (isDue(at, now, every)) this.#checkedAt.delete(page)
+    }
+    this.#most = Math.max(FEW, this.#checkedAt.size * 2)
   }
 
   async #run (): Promise<void> {
@@ -127,7 +146,7 @@ export class Checker {
 }
 
 /** A clock that was put back must not stop checks until it has caught up. */
-function isDue (last: number, now: number, every: number): boolean {
+export function isDue (last: number, now: number, every: number): boolean {
   return now - last >= every || now < last
 }
 

@@ -120,6 +120,12 @@ t.test('a file may be of two collections', async (t) => {
   t.same([...content.current.collections.values()].map(collection => collection.urls()), [['/blog/a'], ['/all/blog/a']])
 })
 
+t.test('a slug has the form that URLs have, whatever the editor or the file system has made of it', async (t) => {
+  const { content } = await makeSite({ 'content/blog/a.md': '---\nslug: cafe\u0301\n---\n', 'content/blog/nai\u0308ve.md': '' }, { collections })
+  const posts = content.current.collections.get('posts')
+  for (const slug of ['caf\u00E9', 'na\u00EFve']) t.equal(posts?.bySlug(slug)?.url, `/blog/${encodeURIComponent(slug)}`)
+})
+
 t.test('two collections with one URL are told', async (t) => {
   const { content } = await makeSite({ 'content/blog/a.md': '', 'content/news/a.md': '' }, { collections: new Map([['posts', posts], ['news', { dir: 'content/news', url: ({ slug }) => `/blog/${slug}` }]]) })
   t.match(content.current.problems, [{ file: 'content/news/a.md', message: /\/blog\/a is also that of content\/blog\/a\.md/ }])

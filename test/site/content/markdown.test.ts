@@ -123,6 +123,8 @@ t.test('texts made to be slow are not', async (t) => {
     looked += html(text).length
     looked += html(`<% '${text}`).length
   }
+  // In a table, a tag may stand otherwise than it is read, and is found nowhere.
+  looked += html('| a |\n| - |\n' + '| <% a.html t="x\\|y" %/> |\n'.repeat(20_000)).length
   t.ok(looked > 0, 'this ends in seconds, or the time limit of the suite ends it')
 })
 

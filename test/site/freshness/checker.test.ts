@@ -51,6 +51,21 @@ t.test('a page is checked once per interval, however many requests come', async 
   t.match(checker.stats, { hits: 3002, misses: 0, revalidations: 0, revalidationErrors: 0 })
 })
 
+t.test('pages that nobody asks for any more are not held, and those that were just checked are', async (t) => {
+  const { checker, clock, looks } = make({ closure: page => [`${page}.html`] })
+  const ask = async (prefix: string): Promise<void> => {
+    for (let nth = 0; nth < 3000; nth++) checker.due(`/${prefix}/${nth}`)
+    await checker.settled()
+  }
+  for (const prefix of ['a', 'b', 'c', 'd']) {
+    clock.forward(60)
+    await ask(prefix)
+    await ask(prefix)
+  }
+  t.equal(looks.flat().length, 12_000, 'each page once')
+  t.ok(checker.held <= 6000, `${checker.held} are held`)
+})
+
 t.test('a check that takes longer than the interval is not begun a second time beside itself', async (t) => {
   const gate = makeGate()
   let running = 0

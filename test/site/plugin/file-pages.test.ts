@@ -98,6 +98,8 @@ t.test('what there is not answers with the 404 page of the site, is not stored, 
 t.test('without a 404 page of its own the site has a plain one; notFound: false leaves it to the app', async (t) => {
   const plain = await startSite(t, { 'pages/index.html': 'home' })
   t.match((await plain.raw('/none')).body.toString(), '<h1>Page not found</h1>')
+  const markdown = await startSite(t, { 'pages/index.html': 'home', 'pages/404.md': '# Nothing here' })
+  t.match((await markdown.raw('/none')).body.toString(), 'Nothing here</h1>')
   const own = await startSite(t, { 'pages/index.html': 'home' }, {
     site: { notFound: false },
     declare (app) { app.setNotFoundHandler(async (_request, reply) => await reply.code(404).send('mine')) }

@@ -37,6 +37,14 @@ t.test('a deleted page goes, and a new one is there, without a restart', async (
   t.equal((await app.isr.inspect('/about')).cached, false)
 })
 
+t.test('a clock that is put back does not keep a new page away until it has caught up', async (t) => {
+  const clock = new TestClock()
+  const { raw, write } = await startSite(t, { 'pages/index.html': 'home' }, { clock, site: { check: { every: 60 } } })
+  clock.forward(-86_400)
+  write('pages/new.html', 'I am new')
+  t.equal((await raw('/new')).body.toString(), 'I am new')
+})
+
 t.test('a new post shows in the list, at its own path and in the sitemap, without a restart', async (t) => {
   const { app, raw, write } = await startSite(t, {
     'pages/index.html': '<ul><% each of="posts" as="post" %><li>{{= post.title }}</li><%/ each %></ul>',
