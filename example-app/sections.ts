@@ -24,8 +24,13 @@ export function sectionsOf ({ html, title = '', url }: CollectionItem): Section[
 
 function textOf (markup: string): string {
   return markup
+    // Parts of a line stand together, blocks don't.
+    .replace(/<\/?(?:a|b|code|em|span|strong)\b[^>]*>/g, '')
     .replace(/<[^>]*>/g, ' ')
-    .replace(/&(?:#(\d+)|(\w+));/g, (all, code?: string, name?: string) => code === undefined ? ENTITIES[name ?? ''] ?? all : String.fromCodePoint(Number(code)))
+    .replace(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) => {
+      if (name !== undefined) return ENTITIES[name] ?? all
+      return String.fromCodePoint(hex === undefined ? Number(decimal) : parseInt(hex, 16))
+    })
     .replace(/\s+/g, ' ')
     .trim()
 }

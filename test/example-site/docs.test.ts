@@ -50,6 +50,7 @@ t.test('the index of the search has each part with a link to its heading, and is
   const escaping = sections.find(({ url }) => url === '/docs/templates#escaping')
   t.match(escaping, { page: 'Templates', heading: 'Escaping', text: /^Templates are trusted, values are not\./ })
   t.notOk(sections.some(({ text }) => /<span class="hljs|<p>|<\/td>/.test(text)), 'text, and no markup')
+  t.match(sections.find(({ url }) => url === '/docs/readme#use')?.text, "import isr from 'fastify-isr'")
   for (const url of ['/docs/templates#escaping', '/docs/readme']) {
     const [path = '', id = ''] = url.split('#')
     t.match(await text(path), id === '' ? '<h1' : `id="${id}"`)

@@ -4,7 +4,7 @@ import { useHeadings, type Heading } from './headings.js'
 import { DEFAULT_LANGUAGES, loadHighlight, type Highlight } from './highlight.js'
 import type { RelativeLink } from './links.js'
 import { renderTemplate, useLinks, useTemplateTags } from './markdown-tags.js'
-import { useTableAlignment } from './table-alignment.js'
+import { useTables } from './tables.js'
 import { tagOrigins } from './tag-origin.js'
 
 export interface RenderedMarkdown {
@@ -36,7 +36,7 @@ export async function loadMarkdown (options: MarkdownOptions = {}): Promise<Mark
   useTemplateTags(markdown)
   useLinks(markdown)
   useHeadings(markdown)
-  useTableAlignment(markdown)
+  useTables(markdown)
   return {
     render (text) {
       const env: { toc?: Heading[] } = {}

@@ -30,6 +30,10 @@ t.test('columns are aligned without a style, which a strict Content-Security-Pol
   t.notMatch(table, 'style')
 })
 
+t.test('the head of a column that has no words is an empty cell', async (t) => {
+  t.equal(html('| | a |\n| - | -: |\n| 1 | |'), '<table>\n<thead>\n<tr>\n<td></td>\n<th align="right">a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n<td align="right"></td>\n</tr>\n</tbody>\n</table>\n')
+})
+
 t.test('the table of contents lists headings with ids of their own', async (t) => {
   const { toc, html } = markdown.render('# A\n\n## a\n\n## A 1\n\n### `code` & *more*\n\n## ÄÖ 漢字\n\n## !!!\n\n## a')
   t.same(toc, [
