@@ -20,7 +20,9 @@ const navigation: Entry[] = [
   { path: '/guides', text: 'Guides', mode: 'prerendered' },
   { path: '/compare', text: 'Compare', mode: 'hydrated' },
   { path: '/docs', text: 'Docs', mode: 'prerendered' },
-  { path: '/blog', text: 'Blog', mode: 'prerendered' }
+  { path: '/blog', text: 'Blog', mode: 'prerendered' },
+  { path: '/features', text: 'Features', mode: 'prerendered' },
+  { path: '/about', text: 'About', mode: 'prerendered' }
 ]
 
 /** The life of a page that the site shows wherever it needs one. */

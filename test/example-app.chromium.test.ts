@@ -45,7 +45,7 @@ const label = (page: Page, name: string) => page.locator(`[data-read="${name}"]`
 
 const paths = [
   '/', '/how-it-works', '/freshness', '/pulse', '/request', '/notice', '/outage', '/stock', '/stock/kettle',
-  '/tenants/harbour', '/guides', '/guides/when-not-to-use-it', '/guides/choosing-a-ttl', '/compare', '/compare/isr', '/compare/dynamic'
+  '/tenants/harbour', '/about', '/features', '/guides', '/guides/when-not-to-use-it', '/guides/choosing-a-ttl', '/compare', '/compare/isr', '/compare/dynamic'
 ]
 
 t.test('every page loads without an error and fills in its label', async t => {
@@ -93,6 +93,10 @@ t.test('the home page reads the state of the four modes', async t => {
   const readings = page.locator('[data-reading] .state')
   await readings.nth(3).waitFor()
   t.same(await readings.evaluateAll(all => all.map(({ dataset }) => dataset['state'])), ['fresh', 'fresh', 'fresh', 'live'])
+  const texts = await page.locator('[data-reading]').allTextContents()
+  for (const text of texts) t.match(text, /there in [\d.]+ ms, of which the server took [\d.]+ ms/)
+  for (const text of texts.slice(0, 3)) t.match(text, /fresh, from memoryage 0 s, /)
+  t.match(texts[3], 'rendered for this request')
 })
 
 t.test('the frozen page comes alive: its clock ticks while its time of birth stands still', async t => {

@@ -25,6 +25,8 @@ const modeOf: Record<string, Mode> = {
   '/tenants/orchard': 'dynamic',
   '/tenants/bakery': 'dynamic',
   '/guides': 'prerendered',
+  '/about': 'prerendered',
+  '/features': 'prerendered',
   '/compare': 'hydrated',
   '/compare/prerendered': 'prerendered',
   '/compare/hydrated': 'hydrated',
@@ -87,7 +89,9 @@ t.test('every page answers and wears the label of its mode', async t => {
 })
 
 t.test('after a build Cache-Status confirms what the label says', async t => {
-  const app = await start(t)
+  // Time stands still: a slow machine makes no page old.
+  const now = Date.now()
+  const app = await start(t, { clock: () => now })
   await app.isr.prerender()
   for (const path of pages) {
     const { headers } = await app.inject(path)
@@ -121,7 +125,7 @@ t.test('no link and no source on any page leads nowhere', async t => {
     const [pathname, fragment] = address.split('#')
     if (pathname === '/notice/at-once') continue // only takes forms
     const { statusCode, body } = await app.inject(pathname ?? '')
-    t.equal(statusCode, 200, `${address} on ${path}`)
+    t.equal(statusCode, pathname === '/about-us' ? 301 : 200, `${address} on ${path}`)
     if (fragment) t.match(body, `id="${fragment}"`, `${address} on ${path}`)
   }
 })
@@ -141,6 +145,44 @@ t.test('a value in a template is escaped unless it is markup already', async t =
     '<p title="&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;">&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;</p>')
   t.equal(String(html`<ul>${['<a>', html`<b>${'<c>'}</b>`]}</ul>`), '<ul>&lt;a&gt;<b>&lt;c&gt;</b></ul>')
   t.equal(String(html`${trusted('<hr>')}${undefined}${null}${false}${0}`), '<hr>0')
+})
+
+t.test('every page has what browsers, readers and search engines look for, and error pages tell these to stay away', async t => {
+  const app = await start(t)
+  const titles = new Set<string>()
+  for (const path of pages) {
+    const { body } = await app.inject(path)
+    const find = (pattern: RegExp): string => pattern.exec(body)?.[1] ?? ''
+    t.match(body, /^<!doctype html>\n<html lang="en">/, path)
+    t.match(body, '<meta name="viewport" content="width=device-width, initial-scale=1">', path)
+    t.equal(find(/<link rel="canonical" href="([^"]*)">/), `http://example${path}`)
+    t.ok(find(/<meta name="description" content="([^"]*)">/).length > 20, path)
+    t.equal(body.match(/<h1>/g)?.length, 1, path)
+    t.match(body, /<link rel="icon" href="\/static\/img\/favicon\.[0-9a-f]{16}\.svg"/, path)
+    t.match(body, '<a class="skip" href="#main">', path)
+    if (!path.startsWith('/compare/')) titles.add(find(/<title>([^<]*)</))
+  }
+  t.equal(titles.size, pages.length - 4, 'no two pages have one title, but the four that are one')
+  const { body } = await app.inject('/nothing-here')
+  t.match(body, '<meta name="robots" content="noindex">')
+  t.notMatch(body, /canonical|data-label/)
+})
+
+t.test('what has moved leads to where it is', async t => {
+  const app = await start(t)
+  const { statusCode, headers } = await app.inject('/about-us?from=mail')
+  t.equal(statusCode, 301)
+  t.equal(headers.location, '/about?from=mail')
+})
+
+t.test('every answer says what it took here, and no stored page says so for others', async t => {
+  const app = await start(t)
+  for (let visit = 0; visit < 2; visit++) {
+    const { headers } = await app.inject('/pulse')
+    t.match(headers['server-timing'], /^app;dur=\d+\.\d\d$/)
+  }
+  const { headers } = await app.inject({ method: 'HEAD', url: '/request' })
+  t.match(headers['server-timing'], /^app;dur=/)
 })
 
 t.test('the request page shows a hostile user agent as text', async t => {

@@ -13,6 +13,7 @@ export async function read (url) {
     age: response.headers.get('age'),
     etag: response.headers.get('etag'),
     cacheStatus,
+    serverTook: /\bdur=([\d.]+)/.exec(response.headers.get('server-timing') ?? '')?.[1] ?? null,
     ...interpret(cacheStatus)
   }
 }
