@@ -95,7 +95,7 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
     filters,
     markdown,
     feed: { collection: 'posts', title: 'fastify-isr: blog' },
-    redirects: { '/documentation': '/docs', '/news': '/blog' },
+    redirects: { '/docs/getting-started': '/docs/readme', '/documentation': '/docs', '/news': '/blog' },
     timings: true,
     ...clock !== undefined && { clock }
   })

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { InvalidOption } from '../errors.js'
-import { rawPath } from './paths.js'
+import { queryOf, rawPath } from './paths.js'
 import type { Renderer } from './renderer.js'
 import type { SiteFiles } from './site-files.js'
 
@@ -11,7 +11,11 @@ export interface NotFoundOptions {
   renderer: Renderer
 }
 
-/** What is answered where there is no page: `404.html` of the site, or a page of our own. */
+/**
+ * What is answered where there is no page: where its old address leads, for a
+ * route with params may have had the first say; `404.html` of the site; or a
+ * page of our own.
+ */
 export class NotFound {
   readonly #options: NotFoundOptions
 
@@ -45,6 +49,8 @@ export class NotFound {
       return await reply.code(405).header('allow', 'GET, HEAD').send({ statusCode: 405, error: 'Method Not Allowed', message: `${method} is not for pages` })
     }
     if (!isRead) return await reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `Route ${method}:${path} not found` })
+    const found = this.#options.files.redirectOf(path)
+    if (found !== null) return await reply.redirect(found + (this.#options.files.has(found) ? queryOf(url) : ''), 301)
     return await this.#options.renderer.sendError(reply, 404)
   }
 }

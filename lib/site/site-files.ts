@@ -83,6 +83,12 @@ export class SiteFiles {
     return found?.kind === 'page'
   }
 
+  /** Where a path leads that is an old one; else null. */
+  redirectOf (path: string): string | null {
+    const found = this.snapshot.pages.find(path)
+    return found?.kind === 'redirect' ? found.to : null
+  }
+
   /** File pages and items: what has figures of its own. */
   isKnown (path: string): boolean {
     return this.has(path) || [...this.snapshot.items.values()].some(shown => shown.some(({ url }) => url === path))

@@ -83,7 +83,7 @@ t.test('every figure of a post stands in the documentation', async (t) => {
 
 t.test('old addresses lead to new ones', async (t) => {
   const { raw } = await startExample(t)
-  for (const [from, to] of [['/news', '/blog'], ['/documentation', '/docs'], ['/about-nothing', null]] as const) {
+  for (const [from, to] of [['/news', '/blog'], ['/docs/getting-started', '/docs/readme'], ['/documentation', '/docs'], ['/about-nothing', null]] as const) {
     const { status, headers } = await raw(from)
     t.equal(status, to === null ? 404 : 301)
     if (to !== null) t.equal(headers['location'], to)

@@ -120,6 +120,26 @@ t.test('a path of its own in front matter is the only one, and old paths lead th
   }
 })
 
+t.test('an old path leads to the new one also where a route of the app would have had a page, and has none', async (t) => {
+  const { raw } = await startSite(t, { 'pages/index.html': 'home', 'pages/new.html': '---\nredirect_from: /blog/older\n---\nnew' }, {
+    site: { redirects: { '/blog/old': '/blog/new', '/blog/new': '/elsewhere' } },
+    declare (app) {
+      app.get('/blog/:slug', { config: { prerender: { onDemand: true } } }, async (request, reply) => {
+        if ((request.params as { slug: string }).slug === 'new') return 'the new post'
+        reply.callNotFound()
+        return reply
+      })
+    }
+  })
+  for (const [from, to] of [['/blog/old?a=1', '/blog/new'], ['/blog/older?a=1', '/new?a=1'], ['/blog/old/', '/blog/new']] as const) {
+    const { status, headers } = await raw(from)
+    t.equal(status, 301, from)
+    t.equal(headers['location'], to)
+  }
+  t.equal((await raw('/blog/new')).body.toString(), 'the new post')
+  t.equal((await raw('/blog/none')).status, 404)
+})
+
 t.test('a prefix moves all pages and leaves the rest to the app', async (t) => {
   const { raw } = await startSite(t, FILES, {
     site: { prefix: '/site' },
