@@ -23,7 +23,7 @@ export interface TiersOptions<View> {
   onError: (key: string, error: Error) => void
 }
 
-/** Keys of which another instance has said that the disk is behind; beyond it the earliest are forgotten. */
+/** Keys of which another instance has said that the disk is behind, of which the earliest are forgotten beyond it; keys that the shared tier was asked for. */
 const MOST_BEHIND = 100_000
 
 /** Where entries are: memory above disk above what is shared, one truth of all, kept to the marks. */
@@ -280,6 +280,8 @@ export class Tiers<View> {
   }
 
   #noteReconciled (key: string): void {
+    // Without others there is nobody to be ahead, and no use in names by the thousand.
+    if (this.#options.shared === null) return
     this.#behind.delete(key)
     if (this.#reconciled.size >= MOST_BEHIND) this.#reconciled.clear()
     this.#reconciled.add(key)
