@@ -15,7 +15,7 @@ export function xmlDocument (root: XmlElement): string {
 }
 
 function write ({ name, attributes, children }: XmlElement, indent: string): string {
-  const head = `${indent}<${name}${Object.entries(attributes).map(([key, value]) => value === undefined ? '' : ` ${key}="${escapeXml(value)}"`).join('')}`
+  const head = `${indent}<${name}${Object.entries(attributes).map(([key, value]) => value === undefined ? '' : ` ${key}="${escapeAttribute(value)}"`).join('')}`
   const held = children.filter(child => child !== null)
   if (held.length === 0) return `${head}/>`
   if (held.some(child => typeof child === 'string')) return `${head}>${held.map(child => typeof child === 'string' ? escapeXml(child) : write(child, '')).join('')}</${name}>`
@@ -36,4 +36,9 @@ export function escapeXml (text: string): string {
     .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
     // The blanks among them would be read as another blank in an attribute, or as another end of line.
     .replace(/[&<>"'\t\r]/g, char => `&#${char.charCodeAt(0)};`)
+}
+
+/** An end of line would be read as a blank. */
+function escapeAttribute (text: string): string {
+  return escapeXml(text).replaceAll('\n', '&#10;')
 }

@@ -27,7 +27,8 @@ export function parseXml (xml: string): Parsed {
       const parsed: Parsed = { name: opening, attributes: {}, children: [], text: '' }
       for (const [, name, value] of attributes.matchAll(/([\w:.-]+)="([^"]*)"/g)) {
         if (Object.hasOwn(parsed.attributes, name as string)) throw new Error(`${name} twice`)
-        parsed.attributes[name as string] = decode(value as string)
+        // As XML 1.0, 3.3.3 has it.
+        parsed.attributes[name as string] = decode((value as string).replace(/[\t\n\r]/g, ' '))
       }
       within.children.push(parsed)
       if (empty === '') open.push(parsed)
