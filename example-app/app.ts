@@ -30,7 +30,7 @@ declare module 'fastify' {
 export interface ExampleOptions {
   /** Origin that visitors know. Default: `BASE_URL` of the environment, or this machine. */
   baseUrl?: string
-  /** Where the built pages live. Default: `.prerender` beside package.json. */
+  /** Where the built pages live. Default: `PAGES_DIR` of the environment, or `.prerender` beside package.json. */
   dir?: string
   /** The folder of pages, partials, content and assets. */
   root?: string
@@ -39,6 +39,8 @@ export interface ExampleOptions {
   /** Files are watched, browsers reload, nothing is kept. */
   dev?: boolean
   enabled?: boolean
+  /** Instances share the pages of one build. Default: that of the built pages. */
+  buildId?: string
   /** Shared with other instances. */
   redis?: IsrOptions['redis']
   /** Who may see the admin pages; null: there are none. Default: `ADMIN_USER` and `ADMIN_PASSWORD` of the environment. */
@@ -48,6 +50,7 @@ export interface ExampleOptions {
 
 export default async function example (app: FastifyInstance, options: ExampleOptions) {
   const { dev = false, clock, redis } = options
+  const dir = options.dir ?? process.env.PAGES_DIR
   const baseUrl = options.baseUrl ?? process.env.BASE_URL ?? `http://127.0.0.1:${process.env.PORT ?? 3000}`
 
   app.decorateRequest('startedAt', 0)
@@ -73,7 +76,8 @@ export default async function example (app: FastifyInstance, options: ExampleOpt
   await app.register(isr, {
     baseUrl,
     enabled: options.enabled ?? (!dev && process.env.ISR_ENABLED !== 'false'),
-    ...options.dir !== undefined && { dir: options.dir },
+    ...dir !== undefined && { dir },
+    ...options.buildId !== undefined && { buildId: options.buildId },
     ...redis !== undefined && { redis },
     ...clock !== undefined && { clock }
   })

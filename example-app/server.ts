@@ -1,11 +1,12 @@
-// npm run example. Everything is said by the environment: HOST, PORT, BASE_URL, LOG_LEVEL, REDIS_URL, ISR_ENABLED,
-// ADMIN_USER and ADMIN_PASSWORD.
+// npm run example. Everything is said by the environment: HOST, PORT, BASE_URL, LOG_LEVEL, ISR_ENABLED,
+// ADMIN_USER and ADMIN_PASSWORD; REDIS_URL, and BUILD_ID for instances that share a Redis and no build;
+// PAGES_DIR. BASE_URL and PAGES_DIR are for `fastify-isr prerender` as well: canonical links are part of the pages.
 import Fastify, { LogController } from 'fastify'
 import { Redis } from 'ioredis'
 import { readAdminAccess } from './admin-access.js'
 import example from './app.js'
 
-const { HOST: host = '127.0.0.1', PORT: port = '3000', LOG_LEVEL: level = 'warn', REDIS_URL: redisUrl } = process.env
+const { HOST: host = '127.0.0.1', PORT: port = '3000', LOG_LEVEL: level = 'warn', REDIS_URL: redisUrl, BUILD_ID: buildId } = process.env
 const dev = process.argv.includes('--dev')
 
 const app = Fastify({
@@ -26,6 +27,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 await app.register(example, {
   dev,
   admin: readAdminAccess(process.env),
+  ...buildId !== undefined && { buildId },
   ...redisUrl !== undefined && { redis: { client: new Redis(redisUrl, { lazyConnect: true }), prefix: 'isr-example' } }
 })
 const url = await app.listen({ port: Number(port), host })
