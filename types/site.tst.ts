@@ -3,8 +3,9 @@
  * compile. Lines under @ts-expect-error must not.
  */
 import Fastify, { type FastifyPluginAsync } from 'fastify'
+import type { MarkdownIt } from 'markdown-it'
 import isr from '../types/index.js'
-import site, { memorySource, plugin, SafeHtml, type Collection, type CollectionItem, type Site, type SiteChange, type SiteOptions, type Source } from '../types/site.js'
+import site, { fileSource, memorySource, plugin, SafeHtml, type Collection, type CollectionItem, type Site, type SiteChange, type SiteOptions, type Source } from '../types/site.js'
 import built, * as module from '../lib/site/index.js'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
@@ -32,6 +33,10 @@ export async function options (): Promise<void> {
   // @ts-expect-error no such option
   await app.register(site, { folder: 'site' })
   await app.register(site, { source: memorySource({ 'pages/index.html': '' }) })
+  await app.register(site, {
+    collections: { docs: { dir: 'docs', source: fileSource(new URL('file:///srv/docs/')), url: doc => `/docs/${doc.slug}` } },
+    markdown: { link: (href, file) => file === 'docs/a.md' ? href : undefined, use: (markdown: MarkdownIt) => { markdown.enable('table') } }
+  })
 }
 
 export async function use (): Promise<void> {
