@@ -51,6 +51,8 @@ export class NotFound {
     if (!isRead) return await reply.code(404).send({ statusCode: 404, error: 'Not Found', message: `Route ${method}:${path} not found` })
     const found = this.#options.files.redirectOf(path)
     if (found !== null) return await reply.redirect(found + (this.#options.files.has(found) ? queryOf(url) : ''), 301)
+    // Who keeps it would hide a file that is new, or an asset of the next release. What is stored has terms of its own.
+    if (request.isrRender === null && !reply.hasHeader('cache-control')) reply.header('cache-control', 'public, max-age=0, must-revalidate')
     return await this.#options.renderer.sendError(reply, 404)
   }
 }

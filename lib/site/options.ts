@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { CollectionOptions, DataOf, FeedOptions, FieldType, Filter, FrontMatter, MarkdownOptions, SiteOptions, Source } from '../../types/site.js'
 import { InvalidOption } from '../errors.js'
 import { bool, group, packageRoot, readBaseUrl, seconds, show, unknownKeys, whole } from '../options.js'
+import { canonicalPath } from './content/urls.js'
 import { CollectionUnknown, DevInProduction } from './errors.js'
 
 /** Options after validation: every default filled in, nothing left to check at run time. */
@@ -71,7 +72,7 @@ export function readSiteOptions (options: SiteOptions): SiteSettings {
     markdown: readMarkdown(options.markdown),
     images: readImages(options.images),
     css: readCss(options.css),
-    redirects: readRedirects(options.redirects, prefix),
+    redirects: readRedirects(options.redirects, options.notFound === false ? prefix : '/'),
     feed: readFeed(options.feed, collections, baseUrl),
     sitemap: bool(options.sitemap, 'sitemap', true),
     robots: bool(options.robots, 'robots', true),
@@ -226,14 +227,26 @@ function readCss (value: SiteOptions['css']): SiteSettings['css'] {
 }
 
 function readRedirects (value: SiteOptions['redirects'], prefix: string): Readonly<Record<string, string>> {
-  if (value === undefined) return {}
-  for (const [from, to] of entries(value, 'redirects')) {
+  const redirects: Record<string, string> = {}
+  for (const [from, to] of value === undefined ? [] : entries(value, 'redirects')) {
     if (!from.startsWith('/')) throw new InvalidOption(`redirects.${from}`, "named by a path, beginning with '/'", show(from))
-    // Nobody would ask this plugin for it.
-    if (!`${from}/`.startsWith(prefix)) throw new InvalidOption(`redirects.${from}`, `named by a path below the option 'prefix', '${prefix}'; others are routes of the app`, show(from))
-    if (typeof to !== 'string' || !/^(?:\/(?!\/)|https?:\/\/)/.test(to)) throw new InvalidOption(`redirects.${from}`, 'a path or an absolute URL', show(to))
+    // Only the not-found handler is asked for it.
+    if (!`${from}/`.startsWith(prefix)) throw new InvalidOption(`redirects.${from}`, `named by a path below the option 'prefix', '${prefix}', with 'notFound: false'; others are routes of the app`, show(from))
+    const target = targetOf(to)
+    if (target === null) throw new InvalidOption(`redirects.${from}`, 'a path or an absolute URL', show(to))
+    redirects[from] = target
   }
-  return Object.freeze({ ...value })
+  return Object.freeze(redirects)
+}
+
+/** As a header can say it; of a page, as the page is spelled. */
+function targetOf (to: unknown): string | null {
+  // Browsers take a backslash for a slash, and two of them for the beginning of a host.
+  if (typeof to !== 'string' || !/^(?:\/(?![/\\])|https?:\/\/)/.test(to) || !URL.canParse(to, 'http://localhost')) return null
+  const { href, pathname, search, hash } = new URL(to, 'http://localhost')
+  if (!to.startsWith('/')) return href
+  const path = pathname.endsWith('/') ? pathname : canonicalPath(pathname) ?? pathname
+  return path + search + hash
 }
 
 function readFeed (value: SiteOptions['feed'], collections: ReadonlyMap<string, unknown>, baseUrl: URL | null): Required<FeedOptions> | null {

@@ -33,6 +33,8 @@ export function readItem (document: Document, { dir, url, schema = {} }: Collect
   // In the form that URLs have, so that what is asked for is found.
   const slug = (typeof data['slug'] === 'string' ? data['slug'] : slugOf(file, dir)).normalize('NFC')
   if (!slug.split('/').every(isSegment)) throw pageError(file, `'${slug}' can't be part of a URL: rename the file, or give it a 'slug:'`)
+  // `url` puts it into a path as it is, where it would be undone: /blog/%41 is /blog/A.
+  if (/%[\da-f]{2}/i.test(slug)) throw pageError(file, `'${slug}' holds what a URL takes for the code of a character: rename the file, or give it a 'slug:'`)
 
   const item = { ...data, slug, tags: Object.freeze(Array.isArray(data['tags']) ? data['tags'].map(String) : []), file, toc, url: '' } as unknown as CollectionItem & { url: string }
   item.url = itemUrl(file, url, item)

@@ -130,3 +130,9 @@ t.test('two collections with one URL are told', async (t) => {
   const { content } = await makeSite({ 'content/blog/a.md': '', 'content/news/a.md': '' }, { collections: new Map([['posts', posts], ['news', { dir: 'content/news', url: ({ slug }) => `/blog/${slug}` }]]) })
   t.match(content.current.problems, [{ file: 'content/news/a.md', message: /\/blog\/a is also that of content\/blog\/a\.md/ }])
 })
+
+t.test('a slug that a URL would read otherwise is refused, a lone percent sign is not', async (t) => {
+  const { content: { current } } = await makeSite({ 'content/blog/a%41.md': 'x', 'content/blog/100%.md': 'x' }, { collections: new Map([['posts', { dir: 'content/blog', url: ({ slug }) => `/blog/${slug}` }]]) })
+  t.same(current.collections.get('posts')?.urls(), ['/blog/100%25'])
+  t.match(current.problems.map(({ message }) => message), [/content\/blog\/a%41\.md: 'a%41' holds what a URL takes for the code of a character/])
+})

@@ -163,3 +163,20 @@ t.test('a folder that is missing, and a core that is, stop the start and say wha
   await app.register(isr, { disk: false })
   await t.rejects(async () => { await app.register(site, { root }) }, { code: 'FST_ISR_ERR_SITE_FOLDER', message: `looked for ${root}/partials` })
 })
+
+t.test('a redirect may lead to a name in any script', async (t) => {
+  const { raw } = await startSite(t, { ...FILES, 'pages/日本.html': '<h1>日本</h1>' }, { site: { redirects: { '/jp': '/日本', '/part': '/日本#ende', '/ext': 'https://example.com/日本?q=ü', '/blank': '/docs/über uns', '/folder': '/app/' } } })
+  for (const [from, to] of [
+    ['/jp?a=1', '/%E6%97%A5%E6%9C%AC?a=1'],
+    ['/part', '/%E6%97%A5%E6%9C%AC#ende'],
+    ['/ext', 'https://example.com/%E6%97%A5%E6%9C%AC?q=%C3%BC'],
+    ['/blank', '/docs/%C3%BCber%20uns'],
+    ['/folder', '/app/']
+  ] as const) t.match(await raw(from), { status: 301, headers: { location: to } }, from)
+})
+
+t.test('what is not there may be there a moment later: nobody keeps the answer without asking', async (t) => {
+  const { raw } = await startSite(t, FILES, { declare: app => { app.get('/own', async (_request, reply) => { reply.header('cache-control', 'max-age=9').callNotFound(); return reply }) } })
+  t.match(await raw('/nothing'), { status: 404, headers: { 'cache-control': 'public, max-age=0, must-revalidate' } })
+  t.match(await raw('/own'), { status: 404, headers: { 'cache-control': 'max-age=9' } })
+})

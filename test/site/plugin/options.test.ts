@@ -70,6 +70,8 @@ t.test('what is wrong is refused with the name of the option and what it must be
     [{ css: { transform: 'sass' } }, /option 'css.transform' must be a function/],
     [{ redirects: { old: '/new' } }, /option 'redirects.old' must be named by a path/],
     [{ redirects: { '/old': '//evil.example' } }, /option 'redirects.\/old' must be a path or an absolute URL/],
+    [{ redirects: { '/old': '/\\evil.example' } }, /option 'redirects.\/old' must be a path or an absolute URL/],
+    [{ redirects: { '/old': 'https://' } }, /option 'redirects.\/old' must be a path or an absolute URL/],
     [{ feed: { collection: 'posts', title: 'News' } }, /there is no collection 'posts'; the option 'collections' declares none/],
     [{ collections: { posts }, feed: { collection: 'posts', title: 'News' } }, /option 'baseUrl' must be set for a feed/]
   ] as const) t.throws(() => read(options), { message })

@@ -7,14 +7,14 @@ import { startSite } from '../../helpers/site.js'
 const FILES = { 'pages/index.html': '<h1>Docs</h1>', 'pages/about.html': '---\nredirect_from: /older\n---\n<h1>About</h1>', 'pages/404.html': '<h1>Not here</h1>' }
 
 t.test('the home of a site with a prefix is the prefix without its slash, in the cache like all pages', async (t) => {
-  const { app, raw } = await startSite(t, FILES, { site: { prefix: '/docs', redirects: { '/docs/old': '/docs/about' } } })
+  const { app, raw } = await startSite(t, FILES, { site: { prefix: '/docs', redirects: { '/docs/old': '/docs/about', '/manual': '/docs' } } })
   t.same(app.site.pages().map(page => page.path), ['/docs', '/docs/about'])
   for (const [path, heading] of [['/docs', 'Docs'], ['/docs/about', 'About']] as const) {
     t.match((await raw(path)).body.toString(), `<h1>${heading}</h1>`)
     await app.isr.refresh({ path })
     t.match((await raw(path)).headers['cache-status'], /hit/, path)
   }
-  for (const [from, to] of [['/docs/', '/docs'], ['/docs/?a=1', '/docs?a=1'], ['/docs/about/', '/docs/about'], ['/docs/old', '/docs/about'], ['/docs/older', '/docs/about']] as const) {
+  for (const [from, to] of [['/docs/', '/docs'], ['/docs/?a=1', '/docs?a=1'], ['/docs/about/', '/docs/about'], ['/docs/old', '/docs/about'], ['/manual?a=1', '/docs?a=1'], ['/docs/older', '/docs/about']] as const) {
     t.match(await raw(from), { status: 301, headers: { location: to } }, from)
   }
   for (const path of ['/', '/about', '/docsabout', '/docs-old', '/docs//']) t.equal((await raw(path)).status, 404, path)
@@ -28,7 +28,7 @@ t.test('a route of the app that begins like the prefix goes its own way', async 
 })
 
 t.test('a redirect that nobody would ask the site for is refused', async (t) => {
-  await t.rejects(startSite(t, FILES, { site: { prefix: '/docs/', redirects: { '/old': '/docs/about' } } }), { code: 'FST_ISR_ERR_INVALID_OPTION', message: /option 'redirects\.\/old' must be named by a path below the option 'prefix', '\/docs\/'/ })
+  await t.rejects(startSite(t, FILES, { site: { prefix: '/docs/', notFound: false, redirects: { '/old': '/docs/about' } } }), { code: 'FST_ISR_ERR_INVALID_OPTION', message: /option 'redirects\.\/old' must be named by a path below the option 'prefix', '\/docs\/'/ })
 })
 
 t.test('a site in a context with a prefix of Fastify is refused with what to do', async (t) => {

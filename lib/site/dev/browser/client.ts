@@ -80,6 +80,8 @@ const coming = new Map<HTMLLinkElement, HTMLLinkElement>()
 function swap (paths: string[] | null): void {
   const waiting = new Set(coming.values())
   for (const old of document.querySelectorAll<HTMLLinkElement>('link[rel~="stylesheet"]')) {
+    // One without an address yet has none to swap.
+    if (old.href === '') continue
     const url = new URL(old.href)
     if (waiting.has(old) || url.origin !== location.origin || paths?.includes(url.pathname) === false) continue
     coming.get(old)?.remove()
