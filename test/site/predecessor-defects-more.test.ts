@@ -19,12 +19,12 @@ const PAGES = { 'pages/index.html': 'home' }
 const text = async ({ raw }: FileSite, target: string): Promise<string> => (await raw(target)).body.toString()
 
 /** A site whose assets are built. */
-async function withAssets (t: Test, assets: Files, pages: Record<string, string> = PAGES): Promise<FileSite & { url: (path: string) => string, rebuild: (keep?: number) => Promise<void>, names: () => string[], write: (file: string, text: string) => void, writeAssets: (files: Files) => Promise<void>, source: string }> {
+async function withAssets (t: Test, assets: Files, pages: Record<string, string> = PAGES): Promise<FileSite & { url: (path: string) => string, rebuild: (keep?: number) => Promise<void>, names: () => string[], writeAssets: (files: Files) => Promise<void>, source: string, out: string }> {
   const { source, out, cacheDir, write: writeAssets } = await assetSite(t, assets)
   const rebuild = async (keep = 604_800): Promise<void> => { await buildAssets({ source, out, cacheDir, keep }) }
   await rebuild()
   const site = await startSite(t, pages, { site: { static: { dir: out } } })
-  return { ...site, source, rebuild, writeAssets, url: path => site.app.site.asset(path), names: () => readdirSync(out, { recursive: true }).map(String) }
+  return { ...site, source, out, rebuild, writeAssets, url: path => site.app.site.asset(path), names: () => readdirSync(out, { recursive: true }).map(String) }
 }
 
 t.test('11. assets', async (t) => {
@@ -36,6 +36,9 @@ t.test('11. assets', async (t) => {
       t.equal(status, 404, target)
       t.notMatch(headers['cache-control'] ?? '', IMMUTABLE, target)
     }
+    // It looks like a digest, but no build has made it.
+    writeFileSync(path.join(site.out, 'img.0123456789abcdef.svg'), '<svg/>')
+    t.match(await site.raw('/static/img.0123456789abcdef.svg'), { status: 200, headers: { 'cache-control': 'public, max-age=0, must-revalidate' } })
   })
 
   t.test('url() of style sheets and imports of scripts lead to digested names', async (t) => {

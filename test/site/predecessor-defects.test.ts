@@ -81,6 +81,7 @@ t.test('1. lost updates', async (t) => {
     await settle()
     slow.open()
     await Promise.all([first, second])
+    t.equal(site.app.site.render('index.html').html, 'three')
     await becomes(site, '/', 'three')
     await settle()
     t.equal(await text(site, '/'), 'three')
@@ -89,8 +90,9 @@ t.test('1. lost updates', async (t) => {
 
 t.test('2. requests that come all the time do not put off the check of a page', async (t) => {
   const site = await startSite(t, { 'pages/index.html': 'old' }, { site: { check: { every: 1 } } })
-  await text(site, '/')
+  await site.app.isr.refresh({ path: '/' })
   site.write('pages/index.html', 'new')
+  t.equal(await text(site, '/'), 'old')
   let isNew = false
   // A request every tenth of a second, for five of them.
   for (let nth = 0; nth < 50 && !isNew; nth++) {
@@ -110,7 +112,8 @@ t.test('2. in development nobody gets the page as it was, however many ask', asy
 
 t.test('3. a file that is deleted takes its page with it, and counts no errors for ever', async (t) => {
   const site = await startSite(t, { 'pages/index.html': 'home', 'pages/about.html': 'about' })
-  await text(site, '/about')
+  await site.app.isr.refresh({ path: '/about' })
+  t.match((await site.raw('/about')).headers['cache-status'], /hit/)
   site.remove('pages/about.html')
   site.clock.forward(61)
   await eventually(async () => (await site.raw('/about')).status === 404)
@@ -128,8 +131,7 @@ t.test('4. a partial and a new post show in production without a restart, in pag
     'partials/header.html': 'old ',
     'content/blog/one.md': post('One')
   }, { site: { baseUrl: 'https://example.com', collections: { posts: POSTS } } })
-  await text(site, '/')
-  await text(site, '/')
+  await site.app.isr.refresh({ path: '/' })
   t.equal(await text(site, '/'), 'old <li>One</li>')
   t.match((await site.raw('/')).headers['cache-status'], /hit/)
   t.notMatch(await text(site, '/sitemap.xml'), 'two')
@@ -145,6 +147,7 @@ t.test('4. a partial and a new post show in production without a restart, in pag
 t.test('5. a change is seen', async (t) => {
   t.test('of the same size, with the same modification time', async (t) => {
     const site = await startSite(t, { 'pages/index.html': 'one' })
+    await site.app.isr.refresh({ path: '/' })
     t.equal(await text(site, '/'), 'one')
     const file = path.join(site.root, 'pages/index.html')
     utimesSync(file, LONG_AGO, LONG_AGO)
