@@ -18,7 +18,7 @@ export interface Running {
 // From .build/audit, where the compiled command runs.
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const APP = '.build/example-app/app.js'
-const HIDDEN = ['/no-such-page']
+const HIDDEN = ['/no-such-page', '/admin/stats', '/admin/design-system']
 
 export async function startExample (): Promise<Running> {
   const port = await freePort()
