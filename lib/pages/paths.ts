@@ -10,6 +10,14 @@ import type { Policy } from './policy.js'
 /** A `paths` function is asked again at most so often (milliseconds). */
 const RELIST_AFTER = 60_000
 
+/** On a `paths` function: tells at once whether it would list a path. */
+const kLists = Symbol('fastify-isr.lists')
+
+/** A `paths` function whose owner has all paths at hand: no visitor is answered live because the list was asked for too long ago, or never. */
+export function knownPaths (paths: () => PathSource, has: (path: string) => boolean): () => PathSource {
+  return Object.assign(paths, { [kLists]: has })
+}
+
 /** Turns one item of `paths` into a canonical path. */
 export function readPath (route: string, pattern: PathPattern, item: unknown): string {
   if (typeof item === 'string') {
@@ -81,6 +89,7 @@ export class RoutePaths {
   readonly #clock: () => number
   readonly #onError: (error: Error) => void
   readonly #onEvict: (key: string) => void
+  readonly #lists: ((path: string) => boolean) | undefined
   /** Least recently used first. */
   readonly #onDemand = new Set<string>()
   /** A list is everybody's: the visitor who causes it lends it no asynchronous context. */
@@ -105,6 +114,7 @@ export class RoutePaths {
     this.#clock = options.clock
     this.#onError = options.onError
     this.#onEvict = options.onEvict
+    this.#lists = (options.policy.paths as { [kLists]?: (path: string) => boolean } | undefined)?.[kLists]
   }
 
   get size (): number {
@@ -120,7 +130,7 @@ export class RoutePaths {
   }
 
   has (path: string): boolean {
-    return this.#pattern.isStatic || this.#built.has(path) || this.#listed.has(path)
+    return this.#pattern.isStatic || this.#built.has(path) || this.#listed.has(path) || this.#lists?.(path) === true
   }
 
   /** A query makes a variant that no list names. */

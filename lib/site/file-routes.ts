@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { NotFound } from './not-found.js'
+import { knownPaths } from '../pages/paths.js'
 import { canonicalPath } from './content/urls.js'
 import { queryOf, rawPath } from './paths.js'
 import type { Renderer } from './renderer.js'
@@ -28,7 +29,7 @@ export function addFileRoutes (app: FastifyInstance, { prefix, files, renderer, 
     exposeHeadRoute: true,
     config: {
       prerender: {
-        paths: () => files.urls(),
+        paths: knownPaths(() => files.urls(), path => files.has(path)),
         onDemand: false,
         ...hasSitemap ? { sitemap: false } : {}
       }

@@ -24,6 +24,22 @@ t.test('a page that is asked for has its files looked at behind: a partial shows
   t.equal((await app.isr.inspect('/about')).entry?.renderedAt, about, 'a page that does not use it is not rendered')
 })
 
+t.test('without a build a file page is stored when it is first asked for, and so is a new file as soon as it is known', async (t) => {
+  const clock = new TestClock()
+  const { app, raw, write } = await startSite(t, { 'pages/index.html': 'home', 'pages/about.html': 'about' }, { clock, site: { check: { every: 60 } } })
+  for (const path of ['/', '/about']) {
+    t.match((await raw(path)).headers['cache-status'], 'fwd=uri-miss; stored')
+    t.match((await app.isr.inspect(path)).tags, ['tpl:pages/'], 'whoever looks finds it, with what it is made of')
+  }
+  // Somebody has just asked for what there is not, so the list of the core is of this minute.
+  t.equal((await raw('/nope')).status, 404)
+  write('pages/new.html', 'I am new')
+  await app.site.invalidate()
+  t.match((await raw('/new')).headers['cache-status'], 'fwd=uri-miss; stored')
+  t.match((await raw('/new?any=query')).headers['cache-status'], 'hit')
+  t.match((await raw('/nope')).headers['cache-status'], 'detail=unlisted', 'made-up paths fill nothing')
+})
+
 t.test('a deleted page goes, and a new one is there, without a restart', async (t) => {
   const clock = new TestClock()
   const { app, raw, write, remove } = await startSite(t, { 'pages/index.html': 'home', 'pages/about.html': 'about' }, { clock, site: { check: { every: 60 } } })
