@@ -155,7 +155,8 @@ export class Renderer {
 /** Getters stay getters. Names in `but` are left out: what is nearer says more. */
 function withOwn (target: Record<string, unknown>, source: object, but: object = {}): Record<string, unknown> {
   for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(source))) {
-    if (!Object.hasOwn(but, name)) Object.defineProperty(target, name, property)
+    // Also of what is frozen: what comes behind it may be of the same name.
+    if (!Object.hasOwn(but, name)) Object.defineProperty(target, name, { ...property, configurable: true })
   }
   return target
 }

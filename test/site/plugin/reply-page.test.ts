@@ -113,8 +113,13 @@ t.test('data of the option are there for every template; what is nearer goes fir
   t.match(app.site.render('head.html').html, 'com"><p>Everywhere common</p>')
   t.same(asked, ['/', '/about', '/live', null, null])
 
-  const fixed = await startSite(t, files, { site: { data: { name: 'An object' } } })
-  t.match((await fixed.raw('/')).body.toString(), '<p>An object </p>')
+  const fixed = await startSite(t, files, {
+    site: { data: { name: 'An object', mood: 'common' } },
+    declare (app) { app.get('/live', async (_request, reply) => reply.page('head.html', Object.freeze({ mood: 'of the handler' }))) }
+  })
+  for (const [target, text] of [['/', 'An object common'], ['/about', 'An object of the file'], ['/live', 'An object of the handler']] as const) {
+    t.match((await fixed.raw(target)).body.toString(), `<p>${text}</p>`, target)
+  }
 })
 
 t.test('a page that shows a list of the common data is made of its collection', async (t) => {
