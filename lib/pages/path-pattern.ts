@@ -12,7 +12,8 @@ export interface PathPattern {
 
 type Part =
   | { literal: string }
-  | { param: string }
+  /** `mayBeEmpty`: its expression takes nothing for a value, too. */
+  | { param: string, mayBeEmpty: boolean }
   | { wildcard: true }
 
 /** As find-my-way reads it: the whole last segment is there or not. */
@@ -39,7 +40,7 @@ function build (parts: readonly Part[], values: Readonly<Record<string, string |
     else if ('wildcard' in part) path += encodePath(values['*'] ?? '')
     else {
       const value = values[part.param]
-      if (isMissing(value)) return { missing: part.param }
+      if (value === undefined || (value === '' && !part.mayBeEmpty)) return { missing: part.param }
       path += encodeSegment(value)
     }
   }
@@ -71,8 +72,9 @@ function parse (pattern: string): Part[] {
       endLiteral()
       const param = /^[^(\-./]*/.exec(pattern.slice(i + 1))?.[0] ?? ''
       i += param.length
-      if (pattern[i + 1] === '(') i = endOfGroup(pattern, i + 1)
-      parts.push({ param })
+      const start = i + 1
+      if (pattern[start] === '(') i = endOfGroup(pattern, start)
+      parts.push({ param, mayBeEmpty: i >= start && new RegExp(pattern.slice(start, i + 1)).test('') })
       isAfterParam = true
     } else if (char === '*' && !isAfterParam) {
       endLiteral()

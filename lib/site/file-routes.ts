@@ -17,25 +17,32 @@ export interface FileRoutesOptions {
 }
 
 /**
- * The file pages: one route for all of them, whose paths are the table of
- * pages. What the table has not got is answered live and never stored, so that
- * made-up paths fill nothing.
+ * The file pages: one route for all of them, besides the home of a prefix,
+ * whose paths are the table of pages. What the table has not got is answered
+ * live and never stored, so that made-up paths fill nothing.
  */
 export function addFileRoutes (app: FastifyInstance, { prefix, files, renderer, notFound, hasSitemap }: FileRoutesOptions): void {
-  app.route({
-    method: 'GET',
-    // The slash of a prefix is no part of the pattern: '/docs' is the home of '/docs/'.
-    url: prefix === '/' ? '/*' : `${prefix.slice(0, -1)}*`,
-    exposeHeadRoute: true,
-    config: {
-      prerender: {
-        paths: knownPaths(() => files.urls(), path => files.has(path)),
-        onDemand: false,
-        ...hasSitemap ? { sitemap: false } : {}
-      }
-    },
-    handler
-  })
+  const home = prefix.slice(0, -1)
+  addRoute(`${prefix}*`, url => url !== home)
+  // The home of '/docs/' is '/docs', which is all that this pattern fits: '/docs*' would take '/docs-old' from other
+  // routes, '/docs' would be a page of every build, and in the way of a route of the app.
+  if (home !== '') addRoute(`${home}:home(^$)`, url => url === home)
+
+  function addRoute (url: string, isOwn: (url: string) => boolean): void {
+    app.route({
+      method: 'GET',
+      url,
+      exposeHeadRoute: true,
+      config: {
+        prerender: {
+          paths: knownPaths(() => files.urls().filter(isOwn), path => isOwn(path) && files.has(path)),
+          onDemand: false,
+          ...hasSitemap ? { sitemap: false } : {}
+        }
+      },
+      handler
+    })
+  }
 
   async function handler (request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const url = request.raw.url ?? '/'

@@ -27,6 +27,25 @@ t.test('a route of the app that begins like the prefix goes its own way', async 
   t.equal((await raw('/docs-old/a')).body.toString(), 'its own')
 })
 
+t.test('what begins like the prefix is left to the routes of the app, and its home, too, if the app has one', async (t) => {
+  const { app, raw } = await startSite(t, FILES, {
+    site: { prefix: '/docs' },
+    declare (app) {
+      app.get('/:slug', async request => `slug ${(request.params as { slug: string }).slug}`)
+      app.get('/*', async () => 'anything')
+    }
+  })
+  for (const [path, text] of [['/docs-old', 'slug docs-old'], ['/docsabout', 'slug docsabout'], ['/docs-old/a/b', 'anything'], ['/docs', '<h1>Docs</h1>'], ['/docs/about', '<h1>About</h1>']] as const) {
+    t.equal((await raw(path)).body.toString(), text, path)
+  }
+  const report = await app.isr.prerender({ dir: t.testdir({}) })
+  t.same(report.pages.map(({ path }) => path).sort(), ['/docs', '/docs/about'])
+
+  const own = await startSite(t, { 'pages/about.html': 'about' }, { site: { prefix: '/docs/' }, declare: app => { app.get('/docs', async () => 'its own') } })
+  t.equal((await own.raw('/docs')).body.toString(), 'its own')
+  t.same((await own.app.isr.prerender({ dir: t.testdir({}) })).pages.map(({ path }) => path), ['/docs/about'])
+})
+
 t.test('a redirect that nobody would ask the site for is refused', async (t) => {
   await t.rejects(startSite(t, FILES, { site: { prefix: '/docs/', notFound: false, redirects: { '/old': '/docs/about' } } }), { code: 'FST_ISR_ERR_INVALID_OPTION', message: /option 'redirects\.\/old' must be named by a path below the option 'prefix', '\/docs\/'/ })
 })
