@@ -196,6 +196,7 @@ async function renderAll (run: Run): Promise<void> {
   const workers = Array.from({ length: slots + ahead }, work)
   for (const worker of workers) worker.catch((error: unknown) => { broken.abort(error) })
   await Promise.allSettled(workers)
+  plan.close()
   if (wanted.signal?.aborted === true) throw new BuildAborted()
   if (broken.signal.aborted) throw broken.signal.reason
 }

@@ -111,6 +111,14 @@ export class BuildPlan {
     for (const wake of this.#wake.splice(0)) wake()
   }
 
+  /** Lets go of lists that are not read to the end. */
+  close (): void {
+    this.#listed.return(undefined).catch(() => {})
+    for (const { source } of this.#open) {
+      if (source !== null && Symbol.asyncIterator in source) source[Symbol.asyncIterator]().return?.().catch(() => {})
+    }
+  }
+
   /** A link found on a page: planned if a prerender route answers it, a problem if no route does. */
   follow (path: string, from: string): void {
     if (this.#links.has(path) || this.isCutShort) return

@@ -52,7 +52,30 @@ export async function openPaths (route: string, policy: Pick<Policy, 'paths'>): 
   }
   const isIterable = typeof source === 'object' && source !== null && (Symbol.iterator in source || Symbol.asyncIterator in source)
   if (!isIterable) throw new InvalidPaths(route, `the function must return an array or an iterable, got ${show(source)}`)
-  return source
+  return Symbol.asyncIterator in source ? begin(source) : source
+}
+
+/**
+ * Asked for its first item at once, for it may be read much later: a stream that nobody listens to would lose its
+ * lines, and its error would end the process.
+ */
+function begin<T> (source: AsyncIterable<T>): AsyncIterable<T> {
+  const iterator = source[Symbol.asyncIterator]()
+  let first: Promise<IteratorResult<T>> | null = new Promise(resolve => { resolve(iterator.next()) })
+  // Told when it is read.
+  first.catch(() => {})
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next () {
+        const next = first ?? iterator.next()
+        first = null
+        return await next
+      },
+      async return () {
+        return await iterator.return?.() ?? { done: true, value: undefined }
+      }
+    })
+  }
 }
 
 /**

@@ -1,7 +1,10 @@
+import { createReadStream, type ReadStream } from 'node:fs'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
 import type { FastifyInstance } from 'fastify'
 import { test } from 'tap'
 import type { BuildOptions, PathSource, RoutePolicy } from '../../lib/index.js'
-import { buildOnce, html, open, outcomes, page, readManifestOf } from '../helpers/site-build.js'
+import { buildOnce, eventually, html, open, outcomes, page, readManifestOf } from '../helpers/site-build.js'
 
 const SLUGS = ['/p/a', '/p/b', '/p/c']
 
@@ -158,6 +161,44 @@ test('a long list is listed while it is rendered, not before', async t => {
   t.ok(ahead < 20, `the list is at most ${ahead} pages ahead`)
   t.ok(most - before < 256 * 1024 * 1024, `${Math.round((most - before) / 1024 / 1024)} MiB`)
   t.comment(`${count} pages in ${Math.round(ms)} ms, ${(ms / count).toFixed(2)} ms each, ${Math.round((most - before) / 1024 / 1024)} MiB more heap`)
+})
+
+test('a list that is read long after it was asked for loses none of its lines, and fails where its route is', async t => {
+  const folder = t.testdir({ 'slugs.txt': SLUGS.join('\n') })
+  const file = path.join(folder, 'slugs.txt')
+  const closed: Promise<void>[] = []
+  const open = (name: string): ReadStream => {
+    const stream = createReadStream(name)
+    closed.push(new Promise(resolve => { stream.once('close', resolve) }))
+    return stream
+  }
+  const report = await buildOnce(t, path.join(folder, 'pages'), app => {
+    page(app, '/first/:slug', ({ slug }) => html(String(slug)), { paths: [{ slug: 'a' }] })
+    page(app, '/p/:slug', ({ slug }) => html(String(slug)), { paths: () => createInterface({ input: open(file) }) })
+    page(app, '/r/:slug', ({ slug }) => html(String(slug)), { paths: () => open(`${file}.missing`) })
+    page(app, '/last/:slug', ({ slug }) => html(String(slug)), { paths: async () => { await Promise.all(closed); return [{ slug: 'a' }] } })
+  })
+  t.same(report.pages.map(row => row.path), ['/first/a', '/last/a', ...SLUGS])
+  t.match(report.problems, [{ route: '/r/:slug', message: /the list broke off: ENOENT/ }])
+})
+
+test('a build that breaks off lets go of every list that it asked for', async t => {
+  const released: string[] = []
+  const list = (name: string) => async function * (): AsyncGenerator<string> {
+    try {
+      for (let nth = 0; ; nth++) yield `/${name}/${nth}`
+    } finally {
+      released.push(name)
+    }
+  }
+  const { app } = await open(t, t.testdir(), app => {
+    page(app, '/a/:n', () => html('a'), { paths: list('a') })
+    page(app, '/b/:n', () => html('b'), { paths: list('b') })
+  })
+  const controller = new AbortController()
+  await t.rejects(app.isr.prerender({ signal: controller.signal, onProgress: () => { controller.abort() } }))
+  await eventually('both are released', () => released.length === 2)
+  t.same(released.sort(), ['a', 'b'])
 })
 
 test('progress knows how many pages there will be, unless a list has an end that nobody knows', async t => {
