@@ -19,7 +19,7 @@ export interface SiteOptions {
   /** Where the files come from, in place of `root`: `memorySource({ … })` in tests. */
   source?: Source
   /**
-   * What the URLs of file pages begin with.
+   * What the URLs of file pages begin with. The home of `'/docs/'` is `/docs`.
    * @default '/'
    */
   prefix?: string
@@ -70,7 +70,7 @@ export interface SiteOptions {
   images?: { widths?: number[], formats?: ('webp' | 'avif')[], maxPixels?: number }
   /** What the build makes of style sheets: a hook for Sass and others, before esbuild. */
   css?: { transform?: (source: string, path: string) => string | Promise<string> }
-  /** Old path → new one (301), beside `redirect_from:` in front matter. */
+  /** Old path → new one (301), beside `redirect_from:` in front matter. With `notFound: false` old paths are below `prefix`. */
   redirects?: Record<string, string>
   /** An Atom feed of a collection. */
   feed?: FeedOptions

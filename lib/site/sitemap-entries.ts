@@ -4,8 +4,8 @@ import { listPaths } from '../pages/paths.js'
 import type { SitemapEntry } from './feeds/index.js'
 import type { SiteFiles } from './site-files.js'
 
-/** A name with another ending is a feed or data, and no page that a search engine should list. */
-const NO_PAGE = /\.(?!html?$)[a-z\d]+$/i
+/** A name with another ending is a feed or data, and no page that a search engine should list; one that ends with a number may be a version. */
+const NO_PAGE = /\.(?!html?$)[a-z][a-z\d]*$/i
 
 /** File pages, items of collections, and what the app's own prerendered routes list. */
 export async function sitemapEntries (app: FastifyInstance, files: SiteFiles, { hostname }: URL): Promise<Iterable<SitemapEntry>> {

@@ -47,12 +47,12 @@ t.test('the sitemap names what routes of the app list as well, each page once, a
       app.get('/secret', { config: { prerender: { sitemap: false } } }, answer)
       app.get('/search.json', { config: { prerender: true } }, answer)
       app.get('/other-host', { config: { prerender: { hosts: ['other.example'] } } }, answer)
-      app.get('/stock/:id', { config: { prerender: { paths: async () => [{ id: 'a b' }, '/stock/c'] } } }, answer)
+      app.get('/stock/:id', { config: { prerender: { paths: async () => [{ id: 'a b' }, '/stock/c', '/stock/v1.2'] } } }, answer)
       app.get('/blog/:slug', { config: { prerender: { paths: () => app.site.collection('posts').urls() } } }, answer)
     }
   })
   const sitemap = (await raw('/sitemap.xml')).body.toString()
-  t.same([...sitemap.matchAll(/<loc>https:\/\/example\.com([^<]*)<\/loc>/g)].map(([, path]) => path).sort(), ['/', '/about', '/blog/a%20&#38;%20b', '/compare', '/stock/a%20b', '/stock/c'])
+  t.same([...sitemap.matchAll(/<loc>https:\/\/example\.com([^<]*)<\/loc>/g)].map(([, path]) => path).sort(), ['/', '/about', '/blog/a%20&#38;%20b', '/compare', '/stock/a%20b', '/stock/c', '/stock/v1.2'])
   t.match(sitemap, /a%20&#38;%20b<\/loc>\s*<lastmod>2022-01-01/)
 })
 
