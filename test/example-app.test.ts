@@ -395,7 +395,8 @@ t.test('the settings of a tenant are kept, refreshed behind, and those of anothe
     await delay(20)
     later = await shop(app, 'harbour')
   }
-  t.match(later, { origin: 'fresh', asked: 2 }, 'asked once, however many came meanwhile')
+  // 'new' for who comes in the very moment in which the source answers.
+  t.match(later, { origin: /^(?:fresh|new)$/, asked: 2 }, 'asked once, however many came meanwhile')
 })
 
 t.test('when their source fails, settings are kept as long as they may be; then the defaults apply', async t => {
