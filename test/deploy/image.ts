@@ -18,7 +18,7 @@ export const ADMIN = { ADMIN_USER: 'ann', ADMIN_PASSWORD: 'a long password for t
 
 /** Only root can be somebody else: everybody else owns what the test has made. */
 const SOMEBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
-const DEADLINE = 30_000
+const DEADLINE = 60_000
 const BASE_URL = `BASE_URL=${dockerfile.env['BASE_URL']}`
 
 export interface Server {
