@@ -10,6 +10,7 @@ const MAX_LENGTH = 10_000
 export function endOfTag (text: string, start: number): number {
   if (!text.startsWith('<%', start) || text[start + 2] === '%') return -1
   const limit = Math.min(text.length, start + MAX_LENGTH)
+  if (text[start + 2] === '#') return endOfComment(text, start, limit)
   let quote = ''
   for (let at = start + 2; at < limit; at++) {
     const char = text[at]
@@ -19,6 +20,17 @@ export function endOfTag (text: string, start: number): number {
     else if (char === '%' && text[at + 1] === '/' && text[at + 2] === '>') return at + 3
     else if (char === '<' && text[at + 1] === '%') return -1
     else if (char === '"' || char === "'") quote = char
+  }
+  return -1
+}
+
+/** Quotes mean nothing there; the long form alone may hold tags. */
+function endOfComment (text: string, start: number, limit: number): number {
+  const isLong = text.startsWith('--', start + 3)
+  const close = isLong ? '--%>' : '%>'
+  for (let at = start + 3; at < limit; at++) {
+    if (text.startsWith(close, at)) return at + close.length
+    if (!isLong && text.startsWith('<%', at)) return -1
   }
   return -1
 }

@@ -5,7 +5,7 @@ import type { SourceText, Span } from './source-text.js'
 export type TemplateProblemCode =
   | 'cycle' | 'duplicate_attr' | 'duplicate_slot' | 'filter_failed' | 'hole_unavailable'
   | 'malformed_tag' | 'malformed_value' | 'missing_attrs' | 'missing_slots' | 'non_image_src' | 'not_iterable'
-  | 'ref_not_found' | 'stray_content' | 'too_deep' | 'unbalanced_branch' | 'unclosed_html' | 'unclosed_tag'
+  | 'ref_not_found' | 'stray_content' | 'too_deep' | 'too_large' | 'unbalanced_branch' | 'unclosed_html' | 'unclosed_tag'
   | 'unexpected_slots' | 'unknown_filter' | 'unknown_tag' | 'unknown_value' | 'unprintable_value'
   | 'unresolved_asset' | 'unresolved_image_meta' | 'unsafe_context' | 'value_failed'
 

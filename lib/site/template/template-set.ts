@@ -1,6 +1,6 @@
 import { type Compiled, DEEPEST as DEEPEST_TAGS, type Expected } from './compile/unit.js'
 import { compile } from './compile/compile.js'
-import { type Frame, type RenderContext, failAt, run } from './compile/frame.js'
+import { type Frame, MOST_OUTPUT, type RenderContext, failAt, run } from './compile/frame.js'
 import { type TemplateProblem, TemplateError, problemAt } from './errors.js'
 import { type TemplateFilters } from './filters.js'
 import { isPartial, toTemplateName } from './names.js'
@@ -90,10 +90,11 @@ export class Templates implements TemplateSet {
 
   render (name: string, data: Readonly<Record<string, unknown>>, context: RenderContext): Rendered {
     const compiled = this.#find(toTemplateName(name))
-    const shared = { context, frontMatter: context.frontMatter ?? {}, assets: null as Set<string> | null }
+    const shared = { context, frontMatter: context.frontMatter ?? {}, assets: null as Set<string> | null, turns: 0 }
     const frame: Frame = { run: shared, data, slots: [], attributes: [], name: compiled.name, user: null }
     if (isPartial(compiled.name)) checkAlone(compiled, frame)
     const html = run(compiled.code, frame)
+    if (html.length > MOST_OUTPUT) failAt(frame, compiled.source, 'too_large', `more than ${MOST_OUTPUT} characters`, { start: compiled.source.start, end: compiled.source.start })
     const deps = this.#depsOf(compiled)
     return { html, deps: shared.assets === null ? deps : new Set([...deps, ...shared.assets]), warnings: compiled.warnings }
   }
@@ -153,6 +154,8 @@ export class Templates implements TemplateSet {
         })
       }
     } catch (error) {
+      // Of the engine: what is known before a render is already longer than a string can be.
+      if (error instanceof RangeError) return { problem: problemAt(source, 'too_large', `it can't be put together: ${error.message}`, { start: source.start, end: source.start }) }
       if (!(error instanceof TemplateError)) throw error
       return { problem: error.problem }
     }

@@ -113,7 +113,7 @@ t.test('in code, tags are shown as they were written', async (t) => {
 
 t.test('a tag ends where the compiler sees its end', async (t) => {
   const cases: [text: string, end: number][] = [
-    ['<% a %/> b', 8], ['<% a %> b', 7], ['<%/ a %>', 8], ['<% a b="%>" %/>', 15], ["<% a b='%/>\"' %/>", 17], ['<%# note %>', 11],
+    ['<% a %/> b', 8], ['<% a %> b', 7], ['<%/ a %>', 8], ['<% a b="%>" %/>', 15], ["<% a b='%/>\"' %/>", 17], ['<%# note %>', 11], ["<%# it's %>", 11], ['<%#-- <% a %> --%>', 18], ['<%#-- <% a %>', -1],
     ['<%', -1], ['<% a', -1], ['<% a "%/>', -1], ['<%% a %>', -1], ['<% a <% b %/>', -1], ['a', -1], [`<% ${'x'.repeat(10_000)} %/>`, -1]
   ]
   for (const [text, end] of cases) t.equal(endOfTag(text, 0), end, text.slice(0, 40))

@@ -80,6 +80,9 @@ test('the layout of the article on the predecessor: a title attribute, two slots
 
 test('comments are gone, delimiters can be written, raw text is left as it is', async t => {
   t.equal(render('a<%# {{= nothing}} <% no.html %>b'), 'ab')
+  t.equal(render('a<%#-- {{= nothing}} <% no.html %> <%# x %> -- %> --%>b'), 'ab', 'the long form may hold tags')
+  t.equal(render('a<%#--%>b'), 'ab')
+  t.match(problemOf('a<%#-- <% no.html %>b'), { code: 'malformed_tag', message: 'a comment without an end: --%> is missing' })
   t.equal(render('<%% x %>'), '<% x %>')
   t.equal(render('<% raw %><% x.html %/> {{= y}} {{+ /static/a}}<%/ raw %>'), '<% x.html %/> {{= y}} {{+ /static/a}}')
 })

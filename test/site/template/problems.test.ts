@@ -18,6 +18,10 @@ const CARD = { 'card.html': '<div>\n  {{header}} {{body}}\n</div>' }
 const NAMED = { 'named.html': '<p title="{{@title}}">\n{{@text}}</p>' }
 const throwing = (message: string, extra = {}) => (): never => { throw Object.assign(new Error(message), extra) }
 
+function * endless (): Generator<number> {
+  for (let next = 0; ; next++) yield next
+}
+
 const CASES: Record<string, Case> = {
   'a partial that there is not': { code: 'ref_not_found', page: 'a\n <% missing.html %/>', marks: '<% missing.html %/>', line: 2, column: 2 },
   'slots that nothing fills': {
@@ -57,6 +61,11 @@ const CASES: Record<string, Case> = {
   'a closing tag of another': {
     code: 'malformed_tag', page: '<% card.html %>\n<%/ other.html %>', marks: '<%/ other.html %>', line: 2, column: 1, related: ['pages/index.html', '<% card.html %>']
   },
+  'a partial that was to have no body': { code: 'unclosed_tag', page: '<% if test="a" %>\n<% card.html %>\n<%/ if %>', partials: CARD, marks: '<% card.html %>', line: 2, column: 1, related: ['pages/index.html', '<%/ if %>'] },
+  'a closing tag of what has closed itself': { code: 'malformed_tag', page: '<% card.html %/>\n<%/ card.html %>', partials: CARD, marks: '<%/ card.html %>', line: 2, column: 1, related: ['pages/index.html', '<% card.html %/>'] },
+  'a list without an end': { code: 'too_large', page: '<p>\n<% each of="n" %><%/ each %>', data: { n: endless() }, marks: '<% each of="n" %>', line: 2, column: 1 },
+  'an output without an end': { code: 'too_large', page: '<% each of="n" as="a" %><% each of="n" as="b" %>{{= a}}<%/ each %><%/ each %>', data: { n: Array.from({ length: 900 }, () => 'x'.repeat(100)) }, marks: '<% each of="n" as="a" %>', line: 1, column: 1 },
+  'loops that multiply': { code: 'too_large', page: '<% each of="n" %><% each of="n" %><% each of="n" %><%/ each %><%/ each %><%/ each %>', data: { n: Array(101).fill('') }, marks: '<% each of="n" %>', line: 1, column: 35 },
   'an image with a body': { code: 'malformed_tag', page: '<% img src="x" alt="" %>', marks: '<% img src="x" alt="" %>', line: 1, column: 1 },
   'a tag in an attribute': { code: 'malformed_tag', page: '<% card.html a="<% hole %>" %/>', marks: '<% hole %>', line: 1, column: 17 },
   '"else" by itself': { code: 'malformed_tag', page: 'a<% else %>', marks: '<% else %>', line: 1, column: 2 },
@@ -101,6 +110,29 @@ for (const [title, { page, code, marks, line, column, related, ...given }] of Ob
     if (related !== undefined) t.equal(marked(problem.related?.frame ?? ''), related[1])
   })
 }
+
+test('partials that double each other are told, whatever they are made of', async t => {
+  for (const [what, last] of Object.entries({ text: 'text', slot: '{{default?}}', attribute: '{{@a?}}', value: '{{= x}}', 'nothing at all of a value': '<% if test="x" %><%/ if %>' })) {
+    const use = what === 'slot' ? (name: string) => `<% ${name} %>{{default?}}<%/ ${name} %>` : (name: string) => `<% ${name} ${what === 'attribute' ? 'a="{{@a?}}"' : ''} %/>`
+    const partials = Object.fromEntries(Array.from({ length: 60 }, (_, nth) => [`p${nth}.html`, nth === 59 ? last : use(`p${nth + 1}.html`).repeat(2)]))
+    const { code } = problemOf(`${use('p0.html').replace('{{default?}}', 'x').replace('{{@a?}}', 'x')}`, { partials, data: { x: 'x' } })
+    t.equal(code, 'too_large', what)
+  }
+})
+
+test('the probable cause of what shows further down is named', async t => {
+  const card = { 'card.html': '{{default}}', 'layout.html': '{{default}}' }
+  for (const [page, message] of [
+    ['<% layuot.html %>\n<p>\n<%/ layout.html %>', 'unexpected closing tag: layout.html; one of "layuot.html" and "layout.html" is probably misspelt'],
+    ['<% each of="x" %>x<%/ eahc %>', 'unexpected closing tag: eahc; one of "each" and "eahc" is probably misspelt'],
+    ['<% eahc of="x" %>x<%/ each %>', /^"eahc" is neither .*; did you mean "each"\?$/],
+    ['<% if test="a" %><% card.html %><%/ if %>', '"card.html" is not closed before <%/ if %>: <%/ card.html %> is missing, or the slash of %/> at its end'],
+    ['<% card.html %>', '"card.html" is never closed: <%/ card.html %> is missing, or the slash of %/> at its end'],
+    ['<% card.html %/>x<%/ card.html %>', 'unexpected closing tag: card.html: "card.html" has closed itself, by the slash of %/>'],
+    ['<a<% if test="x" %> class="y"<%/ if %>>', 'this "if" ends in another place of the HTML than it begins in; a blank before the "if" would do'],
+    ['x<% if test="a" %><a href="<%/ if %>">', 'this "if" ends in another place of the HTML than it begins in']
+  ] as const) t.match(problemOf(page, { partials: card, data: { x: [1], a: 1 } }), { message }, page)
+})
 
 test('stray content, double slots and double attributes have their places, too', async t => {
   for (const [page, marks, other] of [

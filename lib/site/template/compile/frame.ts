@@ -23,7 +23,14 @@ export interface Run {
   frontMatter: Readonly<Record<string, unknown>>
   /** Assets whose path only the render knew. */
   assets: Set<string> | null
+  /** Partials and turns of loops so far. */
+  turns: number
 }
+
+/** Partials and turns of loops of one render: more is a list without an end, or partials that double each other. */
+export const MOST_TURNS = 1_000_000
+/** Characters of one part of the output. */
+export const MOST_OUTPUT = 10_000_000
 
 /** What one template is rendered with. Slots and attributes stand in the order in which it names them. */
 export interface Frame {
@@ -66,6 +73,12 @@ export function concatenate (codes: Array<Code>): Code {
     }
     return output
   }
+}
+
+/** Counts a partial or a turn of a loop, and looks at what has come of them so far. */
+export function countTurn (frame: Frame, output: string, source: SourceText, span: Span): void {
+  if (++frame.run.turns > MOST_TURNS) failAt(frame, source, 'too_large', `more than ${MOST_TURNS} partials and turns of loops in one render`, span)
+  if (output.length > MOST_OUTPUT) failAt(frame, source, 'too_large', `more than ${MOST_OUTPUT} characters`, span)
 }
 
 /** Ends a render at a place of a template, with the way that led there. */

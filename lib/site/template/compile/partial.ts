@@ -4,7 +4,7 @@ import { type TemplateProblem, problemAt } from '../errors.js'
 import { HtmlContext } from '../html/context.js'
 import { toPartialName } from '../names.js'
 import { compileArgument } from './arguments.js'
-import { type Argument, type Code, type Frame, failAt, isConstant, run } from './frame.js'
+import { type Argument, type Code, type Frame, MOST_OUTPUT, countTurn, failAt, isConstant, run } from './frame.js'
 import { type CompileNodes, type Compiled, DEEPEST, type Expected, type Unit } from './unit.js'
 
 /** The use of a partial: what it needs is there, and nothing that would be lost. */
@@ -19,12 +19,18 @@ export function compilePartial (unit: Unit, node: PartialNode, html: HtmlContext
   const check = checkSlots(unit, node, partial, fills)
   if ([...partial.slots.keys()].some(name => !fills.has(name)) || partial.isDynamic) unit.isDynamic = true
   const { code, name } = partial
-  const call = (frame: Frame, ownSlots: Frame['slots'], ownAttributes: Frame['attributes']): string =>
-    run(code, { run: frame.run, data: frame.data, slots: ownSlots, attributes: ownAttributes, name, user: frame })
-  if (check === null && isConstant(code)) return code
+  const call = (frame: Frame, ownSlots: Frame['slots'], ownAttributes: Frame['attributes']): string => {
+    const output = run(code, { run: frame.run, data: frame.data, slots: ownSlots, attributes: ownAttributes, name, user: frame })
+    countTurn(frame, output, unit.source, node.span)
+    return output
+  }
+  if (check === null && isConstant(code)) {
+    if (code.length > MOST_OUTPUT) unit.fail('too_large', `with "${node.name}" there are more than ${MOST_OUTPUT} characters`, node.span)
+    return code
+  }
   const fillSlots = filler(slots)
   const fillAttributes = filler(attributes)
-  if (check === null && !partial.isDynamic && slots.every(isKnown) && attributes.every(isKnown)) return call(NO_FRAME, slots, attributes)
+  if (check === null && !partial.isDynamic && slots.every(isKnown) && attributes.every(isKnown)) return call(noFrame(), slots, attributes)
   return frame => {
     check?.(frame)
     return call(frame, fillSlots(frame), fillAttributes(frame))
@@ -32,8 +38,8 @@ export function compilePartial (unit: Unit, node: PartialNode, html: HtmlContext
 }
 
 /** For what depends on no frame. */
-const NO_FRAME: Frame = {
-  run: { context: { asset: String, image: String }, frontMatter: {}, assets: null }, data: {}, slots: [], attributes: [], name: '', user: null
+function noFrame (): Frame {
+  return { run: { context: { asset: String, image: String }, frontMatter: {}, assets: null, turns: 0 }, data: {}, slots: [], attributes: [], name: '', user: null }
 }
 
 function isKnown<T extends Argument> (code: Code<T> | undefined): code is T {

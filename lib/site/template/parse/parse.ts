@@ -4,6 +4,7 @@ import type { TemplateProblem } from '../errors.js'
 import { toPartialName } from '../names.js'
 import type { SourceText, Span } from '../source-text.js'
 import { readPath, readPlaceholders } from './placeholders.js'
+import { similarName } from '../similar.js'
 import { Reader } from './reader.js'
 import { type Tag, readTag } from './tag.js'
 
@@ -14,6 +15,7 @@ const SLOT_OPEN = /<slot:([a-z_]+)>/y
 const SLOT_CLOSE = /<\/slot:([a-z_]+)>/y
 const RAW_CLOSE = /<%\s*\/\s*raw\s*%>/g
 const BUILT_IN = 'if, else, each, raw, img and hole'
+const BUILT_INS = ['if', 'else', 'each', 'raw', 'img', 'hole']
 
 /** What a body ends with: a tag, a slot or, null, the file. */
 type Stop = { type: 'tag' | 'slot', name: string, span: Span } | null
@@ -39,6 +41,10 @@ class Parser {
   readonly reader: Reader
   readonly partials = new Set<string>()
   #depth = 0
+  /** What each of the bodies that are being read ends with. */
+  readonly #open: Stop[] = []
+  /** Name → the last tag that closed itself. */
+  readonly #selfClosed = new Map<string, Span>()
 
   constructor (source: SourceText) {
     this.reader = new Reader(source)
@@ -54,6 +60,7 @@ class Parser {
     const { text } = reader
     const body: Body = { nodes: [], slots: new Map(), isElse: false }
     if (++this.#depth > DEEPEST && stop !== null) reader.fail('too_deep', `more than ${DEEPEST} tags within each other`, stop.span.start, stop.span.end)
+    this.#open.push(stop)
     let plain = reader.position
     const flush = (to: number): void => {
       if (to > plain) body.nodes.push(...readPlaceholders(reader, plain, to))
@@ -84,13 +91,14 @@ class Parser {
     flush(text.length)
     reader.position = text.length
     if (stop !== null) {
-      reader.fail('unclosed_tag', stop.type === 'slot' ? `<slot:${stop.name}> is never closed` : `"${stop.name}" is never closed: <%/ ${stop.name} %> is missing`, stop.span.start, stop.span.end)
+      reader.fail('unclosed_tag', stop.type === 'slot' ? `<slot:${stop.name}> is never closed` : `"${stop.name}" is never closed: ${missingEnd(stop.name)}`, stop.span.start, stop.span.end)
     }
     return this.#leave(body)
   }
 
   #leave (body: Body): Body {
     this.#depth--
+    this.#open.pop()
     return body
   }
 
@@ -104,20 +112,17 @@ class Parser {
       return false
     }
     if (text[start + 2] === '#') {
-      const end = text.indexOf('%>', start)
-      if (end < 0) reader.fail('malformed_tag', 'a comment without an end: %> is missing', start, start + 3)
-      reader.position = end + 2
+      // The long form may hold tags.
+      const close = text.startsWith('--', start + 3) ? '--%>' : '%>'
+      const end = text.indexOf(close, start + 3)
+      if (end < 0) reader.fail('malformed_tag', `a comment without an end: ${close} is missing`, start, start + 3)
+      reader.position = end + close.length
       return false
     }
     const tag = readTag(reader)
     if (tag.kind === 'close') {
       if (stop?.type === 'tag' && stop.name === tag.name) return true
-      if (stop?.type === 'slot') {
-        const related = reader.related('unclosed_tag', 'this closes something else', { start, end: tag.end })
-        reader.fail('unclosed_tag', `<slot:${stop.name}> is not closed`, stop.span.start, stop.span.end, related)
-      }
-      const related = stop === null ? undefined : reader.related('malformed_tag', `"${stop.name}" is open`, stop.span)
-      reader.fail('malformed_tag', `unexpected closing tag: ${tag.name}`, start, tag.end, related)
+      return this.#failAtClose(tag, stop)
     }
     if (tag.name === 'else') {
       if (stop?.type !== 'tag' || stop.name !== 'if') reader.fail('malformed_tag', '"else" outside of "if"', start, tag.end)
@@ -126,6 +131,23 @@ class Parser {
     }
     body.nodes.push(this.#element(tag))
     return false
+  }
+
+  /** A closing tag of something else than what is open: the mistake is probably above. */
+  #failAtClose ({ name, start, end }: Tag, stop: Stop): never {
+    const reader: Reader = this.reader
+    const fail = (why: string, related?: Span, relation = ''): never =>
+      reader.fail('malformed_tag', `unexpected closing tag: ${name}${why}`, start, end, related === undefined ? undefined : reader.related('malformed_tag', relation, related))
+    if (stop === null) {
+      const closed = this.#selfClosed.get(name)
+      return closed === undefined ? fail('') : fail(`: "${name}" has closed itself, by the slash of %/>`, closed, 'it stands here')
+    }
+    const isAround = this.#open.some(other => other?.type === 'tag' && other.name === name)
+    if (stop.type === 'slot' || isAround) {
+      const what = stop.type === 'slot' ? `<slot:${stop.name}> is not closed` : `"${stop.name}" is not closed before <%/ ${name} %>: ${missingEnd(stop.name)}`
+      reader.fail('unclosed_tag', what, stop.span.start, stop.span.end, reader.related('unclosed_tag', 'this closes something else', { start, end }))
+    }
+    return fail(similarName(name, [stop.name]) === null ? '' : `; one of "${stop.name}" and "${name}" is probably misspelt`, stop.span, `"${stop.name}" is open`)
   }
 
   #slot (slots: Map<string, SlotFill>, name: string, span: Span): void {
@@ -157,7 +179,8 @@ class Parser {
     }
     if (tag.name.includes('{{')) return fail(`the name of a partial must not come from a value: what it depends on would be unknown; use "if" around ${tag.name}`)
     if (!tag.name.includes('.')) {
-      return reader.fail('unknown_tag', `"${tag.name}" is neither a built-in tag (${BUILT_IN}) nor a partial, whose name has a dot (item.html)`, tag.start, tag.end)
+      const similar = similarName(tag.name, BUILT_INS)
+      return reader.fail('unknown_tag', `"${tag.name}" is neither a built-in tag (${BUILT_IN}) nor a partial, whose name has a dot (item.html)${similar === null ? '' : `; did you mean "${similar}"?`}`, tag.start, tag.end)
     }
     return this.#partial(tag, span)
   }
@@ -191,7 +214,10 @@ class Parser {
   #partial (tag: Tag, span: Span): PartialNode {
     this.partials.add(toPartialName(tag.name))
     const node: PartialNode = { type: 'partial', name: tag.name, attributes: tag.attributes, slots: new Map(), loose: [], span }
-    if (tag.kind === 'self') return node
+    if (tag.kind === 'self') {
+      this.#selfClosed.set(tag.name, span)
+      return node
+    }
     const { nodes, slots } = this.#body({ type: 'tag', name: tag.name, span }, true)
     node.slots = slots
     if (!nodes.every(isBlank)) node.loose = nodes
@@ -217,4 +243,9 @@ class Parser {
     const attribute = tag.attributes.get(name)
     return attribute ?? this.reader.fail('missing_attrs', `"${tag.name}" needs ${name}="…"`, tag.start, tag.end)
   }
+}
+
+/** A partial may have been meant to have no body. */
+function missingEnd (name: string): string {
+  return `<%/ ${name} %> is missing${name.includes('.') ? ', or the slash of %/> at its end' : ''}`
 }
