@@ -190,7 +190,11 @@ export interface Source {
   locate (path: string): string | null
 }
 
-export interface SourceFile { path: string, stamp: string }
+/**
+ * With `error`, a folder below the listed one that can't be read now: its `path`
+ * ends in a slash, and what was known of its files holds.
+ */
+export interface SourceFile { path: string, stamp: string, error?: Error }
 /** `hash`: SHA-256 of the bytes, in hexadecimal. */
 export interface SourceText { path: string, text: string, hash: string, stamp: string }
 

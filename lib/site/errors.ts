@@ -51,7 +51,11 @@ export const PageInvalid = createError<[string, string]>(
   'FST_ISR_ERR_SITE_PAGE', '%s: %s')
 export const PeerMissing = createError<[string, string, string, Cause?]>(
   'FST_ISR_ERR_SITE_PEER', "the package '%s' is needed for %s and not installed: npm install %s")
+export const LinksEndless = createError<[string, number]>(
+  'FST_ISR_ERR_SITE_LINKS', "below '%s' of the site, symbolic links lead to more than %d folders: they probably lead to each other, and every way through them would be another page; remove some")
 export const SiteAlreadyRegistered = createError(
   'FST_ISR_ERR_SITE_ALREADY_REGISTERED', 'fastify-isr/site is registered on this server already: one app has one site')
 export const SitePrefixed = createError<[string]>(
   'FST_ISR_ERR_SITE_PREFIX', "fastify-isr/site is registered below the prefix '%s', but its pages, assets and feeds have URLs from the root: register it, and fastify-isr, where there is no prefix; the option 'prefix' of the site is for its pages")
+export const SourceSilent = createError<[string, number]>(
+  'FST_ISR_ERR_SITE_SILENT', "the files of the site have given no answer for '%s' within %d seconds: see whether the file system, or the 'source' of the options, hangs; what was known of them goes on")

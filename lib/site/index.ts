@@ -105,7 +105,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
     const { isrRender } = request
     if (isrRender !== null) await files.lookBefore(isrRender.path, isrRender.reason)
   })
-  watchVisitors(app, files.checker)
+  watchVisitors(app, files)
   await serveStatic(app, settings, assets)
   addFeedRoutes(app, { settings, files })
   addFileRoutes(app, { prefix, files, renderer, notFound, hasSitemap: settings.sitemap && settings.baseUrl !== null })

@@ -98,8 +98,11 @@ export class SiteFiles {
   async find (path: string): Promise<FilePage | Redirect | null> {
     const found = this.snapshot.pages.find(path)
     if (found !== null || this.#options.every === null) return found
-    if (this.#isDue()) await this.look()
-    else if (this.#underway > 0) await this.#current
+    if (this.#isDue()) {
+      await this.look().catch((err: unknown) => {
+        this.#options.log.error({ err, page: path }, 'the files of the site could not be looked at; the path is answered by what was known of them')
+      })
+    } else if (this.#underway > 0) await this.#current
     return this.snapshot.pages.find(path)
   }
 
@@ -153,6 +156,12 @@ export class SiteFiles {
     this.#deps.set(path, deps)
     const [oldest] = this.#deps.keys()
     if (this.#deps.size > MOST_PAGES && oldest !== undefined) this.#deps.delete(oldest)
+  }
+
+  /** Begins no other check, and resolves when the last has ended: a source that does not answer is not waited for. */
+  async close (): Promise<void> {
+    this.#options.content.hurry()
+    await this.checker.close()
   }
 
   /** Before a render: it must not go by files as they were when it was ordered. */

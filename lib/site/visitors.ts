@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { channels, type IsrEvents } from '../telemetry.js'
-import type { Checker } from './freshness/index.js'
+import type { SiteFiles } from './site-files.js'
 
 /**
  * Tells the checker which pages are asked for. By an event of the core and not
@@ -8,7 +8,8 @@ import type { Checker } from './freshness/index.js'
  * not be written past Fastify. The channel is that of the whole process; pages
  * of another app are pages that nobody knows here.
  */
-export function watchVisitors (app: FastifyInstance, checker: Checker): void {
+export function watchVisitors (app: FastifyInstance, files: SiteFiles): void {
+  const { checker } = files
   const onServe = ({ path, outcome }: IsrEvents['serve']): void => {
     if (outcome === 'hit' || outcome === 'stale') checker.due(path)
     else checker.missed(path)
@@ -18,6 +19,6 @@ export function watchVisitors (app: FastifyInstance, checker: Checker): void {
   // Before the core closes what a check may still order.
   app.addHook('preClose', async () => {
     channels.serve.unsubscribe(listener)
-    await checker.close()
+    await files.close()
   })
 }

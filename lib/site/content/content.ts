@@ -24,6 +24,8 @@ export interface ContentOptions {
   drafts?: boolean
   /** Milliseconds since the epoch. */
   clock?: () => number
+  /** Milliseconds that a source may leave a look without an answer. @defaultValue 30 seconds */
+  patience?: number
 }
 
 export interface Refreshed extends Changes {
@@ -61,7 +63,7 @@ export class Content {
       body: (template, item) => this.#bodyOf(template, item),
       markdown: async () => await (this.#markdown ??= loadMarkdown(options.markdown))
     })
-    this.#texts = new Texts(source, this.#documents.folders(), path => this.#documents.isWanted(path))
+    this.#texts = new Texts(source, this.#documents.folders(), path => this.#documents.isWanted(path), options.patience)
   }
 
   /** The last state that was complete. */
@@ -86,13 +88,18 @@ export class Content {
    * there is in a folder), and at nothing else. A file whose bytes are the same
    * has not changed.
    *
-   * @throws FST_ISR_ERR_SITE_FOLDER, and then `current` is what it was
+   * @throws FST_ISR_ERR_SITE_FOLDER, FST_ISR_ERR_SITE_SILENT, and then `current` is what it was
    */
   async refresh (paths?: Iterable<string>): Promise<Refreshed> {
     const given = paths === undefined ? undefined : [...paths]
     const work = this.#last.then(async () => await this.#refresh(given))
     this.#last = work.catch(() => {})
     return await work
+  }
+
+  /** The site closes: a source that does not answer is not waited for. */
+  hurry (): void {
+    this.#texts.hurry()
   }
 
   async #refresh (paths: readonly string[] | undefined): Promise<Refreshed> {

@@ -3,7 +3,7 @@ import nodePath from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Dirent } from 'node:fs'
 import type { Source, SourceFile, SourceText } from '../../../types/site.js'
-import { FileOutside, FileUnreadable, FolderMissing } from '../errors.js'
+import { FileOutside, FileUnreadable, FolderMissing, LinksEndless } from '../errors.js'
 import { mapAtOnce } from './at-once.js'
 import { byPath, isHidden, isSourcePath } from './paths.js'
 import { readText, stampOf } from './read-text.js'
@@ -14,6 +14,8 @@ import { readText, stampOf } from './read-text.js'
  * are not part of it.
  *
  * @throws FST_ISR_ERR_SITE_FOLDER by `list`, if there is no such folder
+ * @throws FST_ISR_ERR_SITE_FILE by `list`, if that folder may not be read; one below it has its `error` in the list
+ * @throws FST_ISR_ERR_SITE_LINKS by `list`, if symbolic links lead to ever more folders
  * @throws FST_ISR_ERR_SITE_OUTSIDE by `read`, for a link that leads out of the root
  * @throws FST_ISR_ERR_SITE_FILE by `read`, for what is no text of reasonable size
  */
@@ -31,8 +33,8 @@ export function fileSource (root: string | URL): Source {
 
     async stamp (path) {
       if (!isSourcePath(path)) return null
-      const stats = await stat(locate(path), { bigint: true }).catch(ignoreGone)
-      return stats?.isFile() === true ? stampOf(stats) : null
+      const stats = await stat(locate(path), { bigint: true }).catch(unlessGone)
+      return stats === UNREADABLE ? stats : stats?.isFile() === true ? stampOf(stats) : null
     },
 
     async read (path): Promise<SourceText | null> {
@@ -57,10 +59,17 @@ export function fileSource (root: string | URL): Source {
   }
 }
 
+/** In the place of a stamp. It is that of no file. */
+const UNREADABLE = 'unreadable'
+/** Folders that one look gets to by way of links. Each that leads to the next multiplies them. */
+const MOST_LINKED = 1000
+
 /** One look at all files below a folder. */
 class Walk {
   readonly #root: string
   readonly #locate: (path: string) => string
+  /** Folders that links have led to, and those in them. */
+  #linked = 0
 
   constructor (root: string, locate: (path: string) => string) {
     this.#root = root
@@ -69,33 +78,45 @@ class Walk {
 
   async list (path: string, real: string): Promise<SourceFile[]> {
     if (!contains(this.#root, real)) throw new FileOutside(path, real)
-    return (await this.#below(path, [real])).sort(byPath)
+    return (await this.#below(path, [real], false)).sort(byPath)
   }
 
   /** `within`: real paths of the folder and of those above it, which a link must not lead back to. */
-  async #below (path: string, within: readonly string[]): Promise<SourceFile[]> {
-    const found: Dirent[] = await readdir(within.at(-1) as string, { withFileTypes: true }).catch(error => ignoreGone(error) ?? [])
+  async #below (path: string, within: readonly string[], isLinked: boolean): Promise<SourceFile[]> {
+    if (isLinked && ++this.#linked > MOST_LINKED) throw new LinksEndless(path, MOST_LINKED)
+    let found: Dirent[]
+    try {
+      found = await readdir(within.at(-1) as string, { withFileTypes: true })
+    } catch (cause) {
+      if (isGone(cause)) return []
+      const error = new FileUnreadable(`${path}/`, (cause as Error).message, { cause })
+      // Of the folder that was asked for nothing is known; one below it is no reason to know nothing of the others.
+      if (within.length === 1) throw error
+      return [{ path: `${path}/`, stamp: UNREADABLE, error }]
+    }
     const shown = found.filter(({ name }) => !isHidden(name) && isSourcePath(name))
     const lists = await mapAtOnce(shown, async entry => {
       const below = path === '' ? entry.name : `${path}/${entry.name}`
-      if (entry.isSymbolicLink()) return await this.#link(below, within)
-      if (entry.isDirectory()) return await this.#below(below, [...within, nodePath.join(within.at(-1) as string, entry.name)])
+      if (entry.isSymbolicLink()) return await this.#link(below, within, isLinked)
+      if (entry.isDirectory()) return await this.#below(below, [...within, nodePath.join(within.at(-1) as string, entry.name)], isLinked)
       return entry.isFile() ? await this.#file(below) : []
     })
     return lists.flat()
   }
 
-  async #link (path: string, within: readonly string[]): Promise<SourceFile[]> {
-    const real = await realpath(this.#locate(path)).catch(ignoreGone)
+  async #link (path: string, within: readonly string[], isLinked: boolean): Promise<SourceFile[]> {
+    const real = await realpath(this.#locate(path)).catch(unlessGone)
     if (real === null) return []
-    const stats = await stat(real).catch(ignoreGone)
+    const stats = real === UNREADABLE ? real : await stat(real).catch(unlessGone)
     // A file outside is listed: whoever reads it is told why it is refused.
-    if (stats?.isDirectory() !== true) return await this.#file(path)
-    return contains(this.#root, real) && !within.includes(real) ? await this.#below(path, [...within, real]) : []
+    if (stats === UNREADABLE || stats?.isDirectory() !== true) return await this.#file(path)
+    return contains(this.#root, real) && !within.includes(real) ? await this.#below(path, [...within, real], true) : []
   }
 
   async #file (path: string): Promise<SourceFile[]> {
-    const stats = await stat(this.#locate(path), { bigint: true }).catch(ignoreGone)
+    const stats = await stat(this.#locate(path), { bigint: true }).catch(unlessGone)
+    // Whoever reads it is told why it can't be.
+    if (stats === UNREADABLE) return [{ path, stamp: stats }]
     return stats?.isFile() === true ? [{ path, stamp: stampOf(stats) }] : []
   }
 }
@@ -110,7 +131,6 @@ function isGone (error: unknown): boolean {
 }
 
 /** What is deleted while it is looked at was not there. */
-function ignoreGone (error: unknown): null {
-  if (!isGone(error)) throw error
-  return null
+function unlessGone (error: unknown): null | typeof UNREADABLE {
+  return isGone(error) ? null : UNREADABLE
 }

@@ -48,5 +48,5 @@ async function listAt (source: Source, within: string, at: string): Promise<Sour
     // By the name that it has here.
     throw (cause as { code?: unknown }).code === 'FST_ISR_ERR_SITE_FOLDER' ? new FolderMissing(within === '' ? at : `${at}/${within}`, source.locate(within) ?? 'it in its source', { cause }) : cause
   })
-  return list.map(({ path, stamp }) => ({ path: `${at}/${path}`, stamp }))
+  return list.map(file => ({ ...file, path: `${at}/${file.path}` }))
 }

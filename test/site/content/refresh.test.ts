@@ -1,14 +1,77 @@
 import { rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import type { CollectionOptions } from '../../../types/site.js'
-import { fileSource } from '../../../lib/site/source/source.js'
+import type { CollectionOptions, Source } from '../../../types/site.js'
+import { fileSource, memorySource } from '../../../lib/site/source/source.js'
 import { compileTemplates } from '../../../lib/site/template/index.js'
 import { makeContent, makeSite } from '../helpers/content.js'
 
 const posts: CollectionOptions = { dir: 'content/blog', url: ({ slug }) => `/blog/${slug}` }
 const nothing = { changed: [], added: [], removed: [], problems: [], errors: [] }
 const FILES = { 'pages/index.html': '<% head.html %/>home', 'pages/about.html': 'about', 'partials/head.html': 'head', 'partials/other.html': 'other' }
+
+t.test('a source that gives no answer is a look that fails, and the next one is not kept waiting by it', async (t) => {
+  for (const method of ['list', 'stamp'] as const) {
+    const source = memorySource(FILES)
+    const never: Source = { ...source, [method]: async () => await new Promise(() => {}) }
+    let now: Source = source
+    const content = makeContent({ patience: 20, source: { locate: () => null, list: async folder => await now.list(folder), stamp: async path => await now.stamp(path), read: async path => await now.read(path) } })
+    const before = await content.load()
+    source.set('pages/about.html', 'ABOUT')
+    now = never
+    const paths = method === 'stamp' ? ['pages/about.html'] : undefined
+    const [first, second] = [content.refresh(paths), content.refresh(paths)]
+    await t.rejects(first, { code: 'FST_ISR_ERR_SITE_SILENT' }, method)
+    await t.rejects(second, { code: 'FST_ISR_ERR_SITE_SILENT' }, method)
+    t.equal(content.current, before)
+    now = source
+    t.match(await content.refresh(), { changed: ['page:/about', 'pages/about.html'], errors: [] })
+  }
+})
+
+t.test('a file that gives no answer is an error of its own: the others are as they are now', async (t) => {
+  const source = memorySource(FILES)
+  let hangs = ''
+  const content = makeContent({ patience: 20, source: { ...source, read: async path => path === hangs ? await new Promise(() => {}) : await source.read(path) } })
+  await content.load()
+  hangs = 'pages/about.html'
+  source.set(hangs, 'ABOUT')
+  source.set('pages/index.html', 'HOME')
+  t.match(await content.refresh(), { changed: ['page:/', 'pages/index.html'], errors: [{ code: 'FST_ISR_ERR_SITE_SILENT', file: hangs }] })
+  hangs = ''
+  t.match(await content.refresh(), { changed: ['page:/about', 'pages/about.html'], errors: [] })
+})
+
+t.test('who closes does not wait for a source that gives no answer', async (t) => {
+  const source = memorySource(FILES)
+  let isAsked = (): void => {}
+  const asked = new Promise<void>(resolve => { isAsked = resolve })
+  let hangs = false
+  const content = makeContent({ patience: 1e9, source: { ...source, list: async folder => { if (!hangs) return await source.list(folder); isAsked(); return await new Promise(() => {}) } } })
+  await content.load()
+  hangs = true
+  const look = content.refresh()
+  await asked
+  content.hurry()
+  await t.rejects(look, { code: 'FST_ISR_ERR_SITE_SILENT' })
+})
+
+t.test('a folder that can not be read is an error, and its files stay what they were until it can', async (t) => {
+  const source = memorySource({ ...FILES, 'pages/closed/a.html': 'a', 'pages/closed/b.html': 'b' })
+  let isClosed = false
+  const list: Source['list'] = async folder => (await source.list(folder)).flatMap(file => !isClosed || !file.path.startsWith('pages/closed/') ? [file] : file.path.endsWith('/a.html') ? [{ path: 'pages/closed/', stamp: '', error: new Error('permission denied') }] : [])
+  const content = makeContent({ source: { ...source, list } })
+  await content.load()
+  isClosed = true
+  source.set('pages/about.html', 'ABOUT')
+  t.match(await content.refresh(), { changed: ['page:/about', 'pages/about.html'], removed: [], errors: [{ message: 'permission denied', file: 'pages/closed/' }] })
+  t.match(content.current.problems, [{ message: 'permission denied' }])
+  t.ok(content.current.pages.find('/closed/b'))
+  isClosed = false
+  source.delete('pages/closed/b.html')
+  t.match(await content.refresh(), { removed: ['/closed/b'], errors: [] })
+  t.same(content.current.problems, [])
+})
 
 t.test('what has not changed makes nothing new', async (t) => {
   const { content } = await makeSite(FILES)

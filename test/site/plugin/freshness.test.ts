@@ -1,4 +1,6 @@
+import { mock } from 'node:test'
 import t from 'tap'
+import { memorySource } from '../../../lib/site/index.js'
 import { TestClock } from '../../helpers/app.js'
 import { eventually, startSite } from '../../helpers/site.js'
 
@@ -131,4 +133,42 @@ t.test('the site brings no hook that a hit would have to pass: the express lane 
   write('pages/index.html', 'new')
   clock.forward(61)
   await eventually(async () => await get() === 'new')
+})
+
+t.test('a source that hangs stops no later check and not the close of the app; it is counted, and unknown paths are none', async (t) => {
+  const clock = new TestClock()
+  const source = memorySource({ 'pages/index.html': 'old' })
+  let hung = 0
+  let hangs = false
+  const hang = async <T> (work: () => Promise<T>): Promise<T> => {
+    if (!hangs) return await work()
+    hung++
+    return await new Promise(() => {})
+  }
+  const { app, raw } = await startSite(t, {}, { clock, site: { source: { ...source, list: async folder => await hang(async () => await source.list(folder)), stamp: async path => await hang(async () => await source.stamp(path)) } } })
+  await raw('/')
+  await app.isr.refresh({ path: '/' })
+  hangs = true
+  clock.forward(61)
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => { mock.timers.reset() })
+  t.equal((await raw('/')).body.toString(), 'old')
+  await eventually(async () => hung === 1)
+  mock.timers.tick(30_000)
+  await eventually(async () => app.site.admin.cache().revalidationErrors === 1)
+  const unknown = raw('/unknown')
+  await eventually(async () => hung === 2)
+  mock.timers.tick(30_000)
+  t.equal((await unknown).status, 404)
+  mock.timers.reset()
+  hangs = false
+  source.set('pages/index.html', 'new')
+  clock.forward(61)
+  await raw('/')
+  await eventually(async () => (await raw('/')).body.toString() === 'new')
+  hangs = true
+  clock.forward(61)
+  await raw('/')
+  await eventually(async () => hung === 3)
+  await app.close()
 })

@@ -1,4 +1,6 @@
+import fs from 'node:fs'
 import { chmod, mkdir, open, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { execFileSync } from 'node:child_process'
@@ -201,4 +203,32 @@ t.test('a folder that loses files while it is listed is listed', async (t) => {
   t.ok(files.length >= 200)
   await mkdir(join(root, 'pages/new'))
   t.equal((await source.list('pages')).length, 200)
+})
+
+t.test('a folder that may not be read is told in the list, with all that may', async (t) => {
+  // Whoever tests may be allowed to read everything.
+  const { readdir } = fs.promises
+  const root = t.testdir({ pages: { 'index.html': '', closed: { 'a.html': '' }, open: { 'b.html': '' } } })
+  let closed = join(root, 'pages/closed')
+  fs.promises.readdir = (async (folder: string, options: never) => {
+    if (folder === closed) throw Object.assign(new Error(`EACCES: permission denied, scandir '${folder}'`), { code: 'EACCES', syscall: 'scandir' })
+    return await readdir(folder, options)
+  }) as never
+  syncBuiltinESMExports()
+  t.teardown(() => { fs.promises.readdir = readdir; syncBuiltinESMExports() })
+  const source = fileSource(root)
+  t.match(await source.list('pages'), [{ path: 'pages/closed/', error: { code: 'FST_ISR_ERR_SITE_FILE', message: /'pages\/closed\/'.*permission denied/ } }, { path: 'pages/index.html' }, { path: 'pages/open/b.html' }])
+  closed = join(root, 'pages')
+  await t.rejects(source.list('pages'), { code: 'FST_ISR_ERR_SITE_FILE' }, 'not a site without pages')
+})
+
+t.test('folders that link to each other are refused, before every way through them has been gone', async (t) => {
+  const root = t.testdir({ pages: {} })
+  const names = Array.from({ length: 12 }, (_, nth) => `f${nth}`)
+  for (const name of names) {
+    await mkdir(join(root, 'pages', name))
+    await writeFile(join(root, 'pages', name, 'a.html'), '')
+    for (const other of names) if (other !== name) await symlink(`../${other}`, join(root, 'pages', name, other))
+  }
+  await t.rejects(fileSource(root).list('pages'), { code: 'FST_ISR_ERR_SITE_LINKS' })
 })
