@@ -2,6 +2,7 @@ import type { CollectionItem, CollectionOptions } from '../../../types/site.js'
 import { stem, type Document } from './document.js'
 import { frontMatterError } from './front-matter.js'
 import { pageError } from './page-error.js'
+import type { Moved } from './page-table.js'
 import { applySchema, type Schema } from './schema.js'
 import { canonicalPath, isSegment } from './urls.js'
 
@@ -9,12 +10,13 @@ import { canonicalPath, isSegment } from './urls.js'
 export interface ReadItem {
   document: Document
   item: CollectionItem
+  redirects: { from: string, line: number }[]
 }
 
 /** The markup of an item's body, asked for whenever somebody reads `html`. */
 export type ItemBody = (template: string, item: CollectionItem) => unknown
 
-const SCHEMA: Schema = { title: 'text', slug: 'text', date: 'date', updated: 'date', draft: 'boolean', tags: 'list' }
+const SCHEMA: Schema = { title: 'text', slug: 'text', date: 'date', updated: 'date', draft: 'boolean', tags: 'list', redirect_from: 'list' }
 /** Names that items have by themselves. */
 const OWN = ['url', 'file', 'html', 'toc']
 
@@ -39,7 +41,13 @@ export function readItem (document: Document, { dir, url, schema = {} }: Collect
   const item = { ...data, slug, tags: Object.freeze(Array.isArray(data['tags']) ? data['tags'].map(String) : []), file, toc, url: '' } as unknown as CollectionItem & { url: string }
   item.url = itemUrl(file, url, item)
   Object.defineProperty(item, 'html', { enumerable: true, get: () => body(template.name, item) })
-  return { document, item: Object.freeze(item) }
+  const redirects = ((data['redirect_from'] ?? []) as string[]).map(from => {
+    const line = lines['redirect_from'] ?? 1
+    const path = canonicalPath(from)
+    if (path === null) throw frontMatterError(file, line, "'redirect_from' must be paths such as '/blog/old', without dots, query and fragment")
+    return { from: path, line }
+  })
+  return { document, item: Object.freeze(item), redirects }
 }
 
 function slugOf (file: string, dir: string): string {
@@ -71,6 +79,8 @@ function bySlug (a: CollectionItem, b: CollectionItem): number {
 
 export interface Visible {
   items: CollectionItem[]
+  /** Old addresses of these. */
+  moved: Moved[]
   /** Two items with one slug, or with one URL: the later file is left out. */
   problems: Error[]
   /** When the next of those that wait for their date comes. Milliseconds; Infinity: none. */
@@ -83,8 +93,9 @@ export function visibleItems (all: Iterable<ReadItem>, options: CollectionOption
   const slugs = new Map<string, string>()
   const urls = new Map<string, string>()
   const items: CollectionItem[] = []
+  const moved: Moved[] = []
   let nextAt = Infinity
-  for (const { item, document: { file } } of [...all].sort((a, b) => a.document.file < b.document.file ? -1 : 1)) {
+  for (const { item, redirects, document: { file } } of [...all].sort((a, b) => a.document.file < b.document.file ? -1 : 1)) {
     if (!drafts && item.draft === true) continue
     const at = item.date?.getTime() ?? -Infinity
     if (!drafts && options.future !== true && at > now) {
@@ -100,6 +111,7 @@ export function visibleItems (all: Iterable<ReadItem>, options: CollectionOption
     slugs.set(item.slug, file)
     urls.set(item.url, file)
     items.push(item)
+    if (redirects.length > 0) moved.push({ file, url: item.url, redirects })
   }
-  return { items: items.sort(options.sort ?? newestFirst), problems, nextAt }
+  return { items: items.sort(options.sort ?? newestFirst), moved, problems, nextAt }
 }

@@ -4,6 +4,13 @@ import { pageError } from './page-error.js'
 import type { FilePage, ReadPage, Redirect } from './page-file.js'
 import { canonicalPath } from './urls.js'
 
+/** What had other addresses before: a page, or an item of a collection. */
+export interface Moved {
+  file: string
+  url: string
+  redirects: readonly { from: string, line: number }[]
+}
+
 /** The file pages by URL, and where redirects lead. It does not change: a change makes another table. */
 export class PageTable {
   /** Why some files are no pages: another has their URL. */
@@ -13,15 +20,16 @@ export class PageTable {
   /** Path of a redirect → where it ends in this table; null: elsewhere. */
   readonly #ends = new Map<string, string | null>()
 
-  /** `redirects`: path → path or URL, of the app's settings. */
-  constructor (files: Iterable<ReadPage>, redirects: Readonly<Record<string, string>> = {}) {
+  /** `redirects`: path → path or URL, of the app's settings. `moved`: items; a page has its own. */
+  constructor (files: Iterable<ReadPage>, redirects: Readonly<Record<string, string>> = {}, moved: Iterable<Moved> = []) {
     const problems: Error[] = []
     const read = [...files].sort((a, b) => a.file < b.file ? -1 : 1)
     this.#pages = this.#addPages(read, problems)
     for (const [from, to] of Object.entries(redirects)) this.#addRedirect(from, to, problems)
     for (const { file, page, redirects } of read) {
-      if (page !== null && this.#entries.get(page.url) === page) this.#addRedirects(file, page, redirects, problems)
+      if (page !== null && this.#entries.get(page.url) === page) this.#addRedirects({ file, url: page.url, redirects }, problems)
     }
+    for (const item of moved) this.#addRedirects(item, problems)
     this.problems = problems
   }
 
@@ -71,10 +79,11 @@ export class PageTable {
     return pages
   }
 
-  #addRedirects (file: string, page: FilePage, redirects: ReadPage['redirects'], problems: Error[]): void {
+  #addRedirects ({ file, url, redirects }: Moved, problems: Error[]): void {
     for (const { from, line } of redirects) {
       const taken = this.#entries.get(from)
-      if (taken === undefined) this.#redirect(from, page.url)
+      if (taken === undefined && this.#endOf(url) === from) problems.push(frontMatterError(file, line, `'redirect_from' names ${from}, which leads back to itself`))
+      else if (taken === undefined) this.#redirect(from, url)
       else problems.push(frontMatterError(file, line, `'redirect_from' names ${from}, which ${taken.kind === 'page' ? `is the page ${taken.file}` : `leads to ${taken.to} already`}`))
     }
   }

@@ -1,11 +1,11 @@
 import type { CollectionOptions, MarkdownOptions } from '../../../types/site.js'
 import type { compileTemplates, TemplateSet } from '../template/index.js'
 import { Collection } from './collection.js'
-import { visibleItems, type ReadItem } from './collection-items.js'
+import { visibleItems, type Visible } from './collection-items.js'
 import type { Documents } from './documents.js'
 import { LinkResolver, type ResolvedLink } from './links.js'
 import { pageError } from './page-error.js'
-import { PageTable } from './page-table.js'
+import { PageTable, type Moved } from './page-table.js'
 
 /** The site at one moment: everything in it fits together, and nothing in it changes. */
 export interface Snapshot {
@@ -46,20 +46,19 @@ export interface SnapshotOptions {
 
 export function makeSnapshot (documents: Documents, previous: Snapshot | null, options: SnapshotOptions): Snapshot {
   const { compile, templateOptions, collections: settings, redirects, link, drafts, now } = options
-  const pages = new PageTable(documents.pages(), redirects)
   const frontMatter = new Map(Array.from(documents.pages(), page => [page.file, page.frontMatter]))
+  const visible = new Map(Array.from(settings, ([name, collection]) => [name, visibleItems(documents.items(name), collection, { drafts, now })]))
+  const pages = new PageTable(documents.pages(), redirects, movedOf(visible.values()))
   const problems = [...documents.problems(), ...pages.problems]
   const collections = new Map<string, Collection>()
   const items = new Map<string, ShownItem[]>()
   const owners = new Map<string, string>()
   let nextAt = Infinity
-  for (const [name, collection] of settings) {
-    const all: Iterable<ReadItem> = documents.items(name)
-    const visible = visibleItems(all, collection, { drafts, now })
-    collections.set(name, new Collection(visible.items))
-    problems.push(...visible.problems)
-    nextAt = Math.min(nextAt, visible.nextAt)
-    for (const { url, file } of visible.items) {
+  for (const [name, shown] of visible) {
+    collections.set(name, new Collection(shown.items))
+    problems.push(...shown.problems)
+    nextAt = Math.min(nextAt, shown.nextAt)
+    for (const { url, file } of shown.items) {
       const page = pages.find(url)
       if (page !== null) problems.push(pageError(file, `its URL ${url} is also ${page.kind === 'page' ? `that of the page ${page.file}` : `redirected, to ${page.to}`}: give one of them another path`))
       const owner = owners.get(url)
@@ -71,6 +70,13 @@ export function makeSnapshot (documents: Documents, previous: Snapshot | null, o
   const links = resolveLinks(documents, new LinkResolver(urlsOf(pages, items), link), problems)
   const templates = compile(documents.templates(links), { ...templateOptions, ...(previous === null ? {} : { previous: previous.templates }) })
   return Object.freeze({ templates, links, pages, collections, hashes: documents.hashes(), items, problems: Object.freeze(problems), nextAt, frontMatterOf: (file: string) => frontMatter.get(file) ?? {} })
+}
+
+/** Each file once: one that is in several collections has moved to where the first shows it. */
+function movedOf (all: Iterable<Visible>): Iterable<Moved> {
+  const moved = new Map<string, Moved>()
+  for (const item of Array.from(all, visible => visible.moved).flat()) if (!moved.has(item.file)) moved.set(item.file, item)
+  return moved.values()
 }
 
 /** File → where it is shown. */

@@ -136,3 +136,20 @@ t.test('a slug that a URL would read otherwise is refused, a lone percent sign i
   t.same(current.collections.get('posts')?.urls(), ['/blog/100%25'])
   t.match(current.problems.map(({ message }) => message), [/content\/blog\/a%41\.md: 'a%41' holds what a URL takes for the code of a character/])
 })
+
+t.test('old addresses of items lead to them as long as they are shown', async (t) => {
+  const { content, source } = await makeSite({
+    'content/blog/new.md': '---\nredirect_from: [/blog/old, /blog/%C3%BCber/]\n---\n',
+    'content/blog/draft.md': '---\ndraft: true\nredirect_from: /blog/of-draft\n---\n',
+    'content/blog/own.md': '---\nredirect_from: /blog/own\n---\n',
+    'content/blog/taken.md': '---\nredirect_from: /about\n---\n',
+    'pages/about.html': ''
+  }, { collections: new Map([['posts', posts], ['again', { ...posts, url: ({ slug }: { slug: string }) => `/again/${slug}` }]]) })
+  const target = (path: string): string | null => { const found = content.current.pages.find(path); return found?.kind === 'redirect' ? found.to : null }
+  t.same(['/blog/old', '/blog/%C3%BCber', '/blog/of-draft', '/blog/own', '/about'].map(target), ['/blog/new', '/blog/new', null, null, null])
+  t.match(content.current.problems.map(({ message }) => message), [/own\.md:2: .*leads back to itself/, /taken\.md:2: .*is the page pages\/about\.html/])
+  source.set('content/blog/new.md', '---\nredirect_from: /blog/older\n---\n')
+  t.match(await content.refresh(), { added: ['/blog/older'], removed: ['/blog/old', '/blog/%C3%BCber'] })
+  source.set('content/blog/new.md', '---\nredirect_from: blog/older\n---\n')
+  t.match((await content.refresh()).errors, [{ message: /new\.md:2: .*'redirect_from' must be paths/ }])
+})
