@@ -156,9 +156,9 @@ export interface MarkdownOptions {
    */
   languages?: string[]
   /**
-   * Where a relative link leads that names no page and no item of the site:
+   * Where a relative link or image leads that names no page and no item of the site:
    * `href` as written, `file` relative to the site's root. Without a result it
-   * stays as it is.
+   * stays as it is, and an image is told as a problem.
    */
   link?: (href: string, file: string) => string | undefined
   /**

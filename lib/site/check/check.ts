@@ -125,6 +125,8 @@ async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: 
         else anchorsOf.set(url.pathname, String(answer.headers['content-type']).startsWith('text/html') ? referencesOf(answer.body).anchors : null)
       }
       if (broken.has(url.pathname)) {
+        // Told already, with what to do about it.
+        if (page.sources.some(file => files.snapshot.links.get(file)?.some(({ url, isLost }) => isLost && url === link) === true)) continue
         add({ code: 'broken_link', message: `nothing answers '${url.pathname}' (on ${page.path})`, ...await placeOf(link, page.sources, { read, written }) })
         continue
       }

@@ -2,10 +2,12 @@ import path from 'node:path/posix'
 import type { MarkdownOptions } from '../../../types/site.js'
 import type { TemplateFile } from '../template/index.js'
 
-/** A relative link of a Markdown text, in the template that was made of it. */
+/** A relative link or image of a Markdown text, in the template that was made of it. */
 export interface RelativeLink {
   /** As written, percent-encoded where it must be: `../about.md#team`. */
   href: string
+  /** Files that are no texts are published from the folder of assets alone, so only the app knows where it is. */
+  isImage: boolean
   /** Where it stands in the template, escaped as an attribute. */
   at: number
   length: number
@@ -15,6 +17,8 @@ export interface RelativeLink {
 export interface ResolvedLink {
   href: string
   url: string
+  /** An image of which nobody has said where it is: it is told as a problem. */
+  isLost: boolean
 }
 
 /** `urls`: file → the URL that it is shown at. A link to something else is for the app to say, or stays as it is. */
@@ -28,11 +32,13 @@ export class LinkResolver {
   }
 
   /** @throws what the app's own function throws */
-  resolve (file: string, href: string): string {
+  resolve (file: string, { href, isImage }: Pick<RelativeLink, 'href' | 'isImage'>): ResolvedLink {
     const end = href.search(/[?#]/)
     const bare = end === -1 ? href : href.slice(0, end)
     const url = this.#urls.get(path.join(path.dirname(file), decode(bare)))
-    return url === undefined ? this.#link(href, file) ?? href : url + href.slice(bare.length)
+    if (url !== undefined) return { href, url: url + href.slice(bare.length), isLost: false }
+    const given = this.#link(href, file)
+    return { href, url: given ?? href, isLost: isImage && given === undefined }
   }
 }
 

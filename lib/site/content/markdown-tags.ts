@@ -8,9 +8,9 @@ const MAX_LINES = 50
 /** Stands for a tag, or for where a link leads, until all else is escaped. Markdown-it lets no NUL through, be it in a text or as an entity. */
 const MARK = '\0'
 
-/** Relative links, which are resolved when it is known what else there is. */
+/** Relative links and images, which are resolved when it is known what else there is. */
 export function useLinks (markdown: MarkdownIt): void {
-  useRelativeLinks(markdown, (href, env) => mark(env, { href }))
+  useRelativeLinks(markdown, (link, env) => mark(env, link))
 }
 
 /**
@@ -57,7 +57,7 @@ export function renderTemplate (markdown: MarkdownIt, text: string, env: Record<
     if (found === undefined) html += nth % 2 === 0 ? piece : ''
     else if ('href' in found) {
       const href = escapeAttribute(found.href)
-      links.push({ href: found.href, at: html.length, length: href.length })
+      links.push({ ...found, at: html.length, length: href.length })
       html += href
     } else {
       tags.push({ ...found, at: html.length })
@@ -67,7 +67,7 @@ export function renderTemplate (markdown: MarkdownIt, text: string, env: Record<
   return { html, tags, links }
 }
 
-type Marked = Tag | { href: string }
+type Marked = Tag | { href: string, isImage: boolean }
 
 /** What stands for it until all else is escaped. */
 function mark (env: unknown, what: Marked): string {

@@ -89,15 +89,24 @@ function urlsOf (pages: PageTable, items: Snapshot['items']): Map<string, string
 
 function resolveLinks (documents: Documents, resolver: LinkResolver, problems: Error[]): Map<string, ResolvedLink[]> {
   const all = new Map<string, ResolvedLink[]>()
-  for (const { file, links } of documents.linking()) {
-    all.set(file, links.map(({ href }) => {
+  for (const { file, links, template } of documents.linking()) {
+    all.set(file, links.map(link => {
+      const { href } = link
       try {
-        return { href, url: resolver.resolve(file, href) }
+        const resolved = resolver.resolve(file, link)
+        if (resolved.isLost) problems.push(lostImage(file, template.origin?.text ?? '', href))
+        return resolved
       } catch (error) {
         problems.push(pageError(file, `'markdown.link' threw for '${href}': ${(error as Error)?.message}`))
-        return { href, url: href }
+        return { href, url: href, isLost: false }
       }
     }))
   }
   return all
+}
+
+function lostImage (file: string, text: string, href: string): Error {
+  const at = text.indexOf(`(${href}`) + 1
+  const [line, column] = at === 0 ? [1, 1] : [text.slice(0, at).split('\n').length, at - text.lastIndexOf('\n', at - 1)]
+  return Object.assign(pageError(file, `the image '${href}' is sought beside the page, where no files are published: put it into assets/ and write <% img src="/static/…" alt="…" %/>, or let 'markdown.link' say where it is`), { line, column })
 }

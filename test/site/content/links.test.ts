@@ -82,3 +82,16 @@ t.test('Markdown without a title is called by its first heading', async (t) => {
   t.equal(page('/d'), '<title>D &amp; co</title><h1 id="d-co">D &amp; co</h1>\n')
   t.match(content.current.pages.find('/d'), { title: 'D & co' })
 })
+
+t.test('an image beside a page is told as a problem, unless the app says where it is', async (t) => {
+  const files = { 'pages/a.md': '# A\n\n![one](img/a.png) ![two](/static/b.png) ![three](https://a.example/c.png)\n', 'docs/b.md': '![four](../img/d.png "T")' }
+  const { content, page } = await makeSite(files, { collections })
+  t.match(content.current.problems, [
+    { file: 'pages/a.md', line: 3, column: 8, message: /the image 'img\/a\.png' .* put it into assets\// },
+    { file: 'docs/b.md', line: 1, column: 9, message: /'\.\.\/img\/d\.png'/ }
+  ])
+  t.match(page('/a'), '<img src="img/a.png" alt="one">')
+  const told = await makeSite(files, { collections, markdown: { link: href => href.startsWith('../') ? `https://repository.example/${href.slice(3)}?a"<b>` : href } })
+  t.same(told.content.current.problems, [])
+  t.match(String(told.content.current.collections.get('docs')?.bySlug('b')?.html), '<img src="https://repository.example/img/d.png?a&quot;&lt;b&gt;" alt="four" title="T">')
+})
