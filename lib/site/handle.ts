@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Source } from '../../types/site.js'
 import { InvalidOption } from '../errors.js'
 import type { CheckReport } from './check/check.js'
+import type { LinkProbe } from './link-probe.js'
 import type { SiteSettings } from './options.js'
 import type { Renderer } from './renderer.js'
 import type { SiteFiles } from './site-files.js'
@@ -22,10 +23,11 @@ export interface HandleOptions {
   source: Source
   files: SiteFiles
   renderer: Renderer
+  probe: LinkProbe
 }
 
 /** What both do is loaded when it is asked for: who serves needs none of it. */
-export function addHandle (app: FastifyInstance, { settings, source, files, renderer }: HandleOptions): void {
+export function addHandle (app: FastifyInstance, { settings, source, files, renderer, probe }: HandleOptions): void {
   const handle: SiteHandle = {
     async buildAssets () {
       const { root, static: served, assetBuild, images, css } = settings
@@ -37,7 +39,7 @@ export function addHandle (app: FastifyInstance, { settings, source, files, rend
     },
     async check () {
       const { checkSite } = await import('./check/check.js')
-      return await checkSite({ app, files, renderer, baseUrl: settings.baseUrl, read: async file => (await source.read(file))?.text ?? null })
+      return await checkSite({ app, files, renderer, probe, baseUrl: settings.baseUrl, read: async file => (await source.read(file))?.text ?? null })
     }
   }
   ;(app.server as { [kSite]?: SiteHandle })[kSite] = handle

@@ -13,6 +13,7 @@ import { CollectionUnknown, CoreMissing, FolderMissing, SiteAlreadyRegistered, S
 import { addFeedRoutes } from './feed-routes.js'
 import { addFileRoutes } from './file-routes.js'
 import { addHandle } from './handle.js'
+import { LinkProbe } from './link-probe.js'
 import { NotFound } from './not-found.js'
 import { namesOf, readSiteOptions, type SiteSettings } from './options.js'
 import { Renderer } from './renderer.js'
@@ -101,16 +102,18 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   app.decorate('site', site)
   app.decorateReply('page', function (name, data) { return renderer.sendPage(this, name, data) })
   // A render never goes by files as they were. Hits don't come by here.
-  app.addHook('preHandler', async (request) => {
+  const probe = new LinkProbe(app)
+  app.addHook('preHandler', async (request, reply) => {
     const { isrRender } = request
     if (isrRender !== null) await files.lookBefore(isrRender.path, isrRender.reason)
+    if (probe.stops(request)) return LinkProbe.stop(reply)
   })
   watchVisitors(app, files)
   await serveStatic(app, settings, assets)
   addFeedRoutes(app, { settings, files })
   addFileRoutes(app, { prefix, files, renderer, notFound, hasSitemap: settings.sitemap && settings.baseUrl !== null })
   notFound.attach(app)
-  addHandle(app, { settings, source, files, renderer })
+  addHandle(app, { settings, source, files, renderer, probe })
 }
 
 async function serveStatic (app: FastifyInstance, { static: served, dev, root, css }: SiteSettings, { assets }: AssetContext): Promise<void> {

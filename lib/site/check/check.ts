@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import type { BuildRow } from '../../../types/index.js'
+import type { LinkProbe, ProbeAnswer } from '../link-probe.js'
 import { problemOf, type Renderer } from '../renderer.js'
 import type { SiteFiles } from '../site-files.js'
 import type { TemplateProblem } from '../template/index.js'
@@ -23,6 +24,7 @@ export interface CheckOptions {
   app: FastifyInstance
   files: SiteFiles
   renderer: Renderer
+  probe: LinkProbe
   baseUrl: URL | null
   /** Text of a file of the site, or null. */
   read (file: string): Promise<string | null>
@@ -101,7 +103,7 @@ function sourcesOf (tags: readonly string[]): string[] {
   return tags.filter(tag => tag.startsWith('tpl:') && !tag.startsWith('tpl:asset:')).map(tag => tag.slice(4)).sort((a, b) => Number(a.startsWith('partials/')) - Number(b.startsWith('partials/')))
 }
 
-async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: Checked[], failed: BuildRow[], add: (problem: CheckProblem) => void): Promise<number> {
+async function followLinks ({ probe, files, baseUrl, read }: CheckOptions, pages: Checked[], failed: BuildRow[], add: (problem: CheckProblem) => void): Promise<number> {
   const origin = baseUrl?.origin ?? 'http://site.invalid'
   const anchorsOf = new Map<string, ReadonlySet<string> | null>(pages.map(page => [page.path, page.anchors]))
   // Told already: what leads to them is right.
@@ -120,8 +122,8 @@ async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: 
       if (url.origin !== origin) continue
       links.add(url.pathname + url.search + url.hash)
       if (!anchorsOf.has(url.pathname) && !broken.has(url.pathname)) {
-        const answer = await app.inject({ url: url.pathname + url.search })
-        if (answer.statusCode >= 400) broken.add(url.pathname)
+        const answer = await probe.ask(url.pathname + url.search)
+        if (isBroken(answer)) broken.add(url.pathname)
         else anchorsOf.set(url.pathname, String(answer.headers['content-type']).startsWith('text/html') ? referencesOf(answer.body).anchors : null)
       }
       if (broken.has(url.pathname)) {
@@ -137,6 +139,11 @@ async function followLinks ({ app, files, baseUrl, read }: CheckOptions, pages: 
     }
   }
   return links.size
+}
+
+/** Who asks for a password first is there. */
+function isBroken ({ statusCode }: ProbeAnswer): boolean {
+  return statusCode >= 400 && statusCode !== 401 && statusCode !== 403
 }
 
 function decode (text: string): string {

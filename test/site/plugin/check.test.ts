@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -27,8 +28,8 @@ const GOOD = {
 
 interface Tree { [name: string]: string | Tree }
 
-function project (t: Test, site: Tree): string {
-  return t.testdir({ 'package.json': '{ "type": "module" }', 'app.js': APP, site } as never)
+function project (t: Test, site: Tree, app = APP): string {
+  return t.testdir({ 'package.json': '{ "type": "module" }', 'app.js': app, site } as never)
 }
 
 async function check (cwd: string, ...flags: string[]): Promise<CommandResult & { report (): CheckReport }> {
@@ -92,6 +93,29 @@ t.test('links between Markdown files are followed, and named as they are written
     { code: 'broken_anchor', file: 'pages/a.md', line: 5, column: 10, message: "/moved has no element with the id 'c'" },
     { code: 'broken_link', file: 'pages/a.md', line: 5, column: 29, message: "nothing answers '/gone.md'" }
   ])
+})
+
+t.test('links to routes of the app are proven without running them, and files below a wildcard are asked for', async (t) => {
+  const app = `import { writeFileSync } from 'node:fs'\n${APP.replace('  app.get(\'/dynamic\'', `  const act = (name) => { writeFileSync(new URL(name, import.meta.url), '') }
+  app.get('/logout', async () => { act('logged-out'); return 'bye' })
+  app.get('/user/:id/delete', async () => { act('deleted'); return 'gone' })
+  app.get('/go/*', async () => { act('gone'); return 'gone' })
+  app.get('/files/*', async (request, reply) => request.params['*'] === 'a.pdf' ? 'a' : reply.callNotFound())
+  app.get('/admin', { onRequest: async (request, reply) => reply.code(401).send('who?') }, async () => 'admin')
+  app.post('/form', async () => 'posted')
+  app.get('/dynamic'`)}`
+  const cwd = project(t, { ...GOOD, pages: { ...GOOD.pages, 'index.html': '<h1 id="top">Home</h1><a href="/logout">x</a> <a href="/user/1/delete?sure=1">x</a> <a href="/go/home">x</a> <a href="/admin">x</a>\n<a href="/files/a.pdf">x</a> <a href="/files/b.pdf">x</a> <a href="/form">x</a>' } }, app)
+  const { code, report } = await check(cwd, '--json')
+  t.equal(code, 1)
+  t.same(report().problems.map(({ message }) => message), ["nothing answers '/files/b.pdf' (on /)", "nothing answers '/form' (on /)"])
+  for (const name of ['logged-out', 'deleted', 'gone']) t.notOk(existsSync(path.join(cwd, name)), name)
+})
+
+t.test('an image beside a post is broken once, with what to do about it', async (t) => {
+  const { code, report } = await check(project(t, { ...GOOD, content: { blog: { 'first.md': '---\ntitle: First\n---\n![x](img/a.png)\n' } } }), '--json')
+  t.equal(code, 1)
+  t.match(report().problems, [{ file: 'content/blog/first.md', line: 4, column: 6, code: 'FST_ISR_ERR_SITE_PAGE' }])
+  t.equal(report().problems.length, 1)
 })
 
 t.test('wrong usage, an app without a site and an app that does not load end with 2', async (t) => {
