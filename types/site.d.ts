@@ -272,7 +272,10 @@ export interface SiteAdmin {
   timings (): { startedAt: string, total: PathTimings, others: PathTimings, paths: Record<string, PathTimings> } | null
   /** Checks of pages that were asked for, and what they led to. */
   cache (): { hits: number, misses: number, revalidations: number, revalidationErrors: number }
-  /** Looks at all files and renders all file pages now. */
+  /**
+   * Looks at all files and renders now: all file pages, and all that is in the
+   * cache and made of the site, such as items of collections and feeds.
+   */
   refresh (): Promise<RefreshResult>
 }
 

@@ -2,7 +2,8 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Isr, RenderReason } from '../../types/index.js'
 import type { CollectionOptions, PageInfo, SiteChange } from '../../types/site.js'
 import type { Collection, Content, FilePage, Redirect, Refreshed, Snapshot } from './content/index.js'
-import { Checker, closureOf, filesOf, isDue, Orders } from './freshness/index.js'
+import { PAGES, PARTIALS } from './content/documents.js'
+import { Checker, closureOf, filesOf, isDue, Orders, tagOf } from './freshness/index.js'
 import type { TemplateProblem } from './template/index.js'
 
 export interface SiteFilesOptions {
@@ -76,6 +77,12 @@ export class SiteFiles {
   /** Paths of all file pages. */
   urls (): string[] {
     return this.snapshot.pages.all().map(page => page.url)
+  }
+
+  /** Of all templates, and of what lists all there is: whatever is made of the site has one of them. */
+  tags (): string[] {
+    const templates = [...this.snapshot.hashes.keys()].filter(file => file.startsWith(`${PAGES}/`) || file.startsWith(`${PARTIALS}/`))
+    return [...templates, INDEX].map(tagOf)
   }
 
   has (path: string): boolean {

@@ -25,9 +25,13 @@ export function makeAdmin (app: FastifyInstance, { files, settings }: AdminOptio
     cache: () => files.checker.stats,
     async refresh () {
       await files.look()
-      const pages: RefreshedPage[] = []
-      for (const targets of inParts(files.urls().map(path => ({ path })))) pages.push(...(await app.isr.refresh(targets)).pages)
-      return { pages }
+      const pages = new Map<string, RefreshedPage>()
+      // Every page of the site, those of handlers included, is tagged with its template.
+      const targets = [...files.urls().map(path => ({ path })), ...files.tags().map(tag => ({ tag }))]
+      for (const some of inParts(targets)) {
+        for (const page of (await app.isr.refresh(some)).pages) pages.set(page.key, page)
+      }
+      return { pages: [...pages.values()] }
     }
   }
 }
