@@ -27,8 +27,9 @@ export class LinkProbe {
   }
 
   /** Whether a request ends before its handler. */
-  stops ({ headers, is404, routeOptions: { config, url = '' }, raw }: FastifyRequest): boolean {
-    if (this.#token === null || headers[HEADER] !== this.#token || is404) return false
+  stops (request: FastifyRequest): boolean {
+    if (this.#token === null || request.headers[HEADER] !== this.#token || request.is404) return false
+    const { routeOptions: { config, url = '' }, raw } = request
     if (config.prerender !== undefined && config.prerender !== false) return false
     const [path = ''] = (raw.url ?? '').split('?')
     return !(url.endsWith('*') && FILE.test(path))
