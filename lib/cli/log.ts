@@ -4,7 +4,7 @@ import type { LoadManner } from '../load/load-app.js'
 const QUIET = 'fatal'
 
 /** The app's log goes to stderr: stdout is for the report. */
-export function logManner (logLevel: string | undefined, onWarning: (message: string) => void): LoadManner {
+export function logManner (logLevel: string | undefined, onWarning: OnWarning): LoadManner {
   return {
     loggerFor (logger) {
       if (logger === false) return false
@@ -19,20 +19,24 @@ export function logManner (logLevel: string | undefined, onWarning: (message: st
   }
 }
 
-interface LogLine { level?: unknown, plugin?: unknown, msg?: unknown, err?: unknown }
+/** `isBroken`: the message is of a broken file, and names the place. */
+export type OnWarning = (message: string, about: { isBroken: boolean }) => void
 
+interface LogLine { level?: unknown, plugin?: unknown, msg?: unknown, err?: unknown, page?: unknown, file?: unknown }
+
+const ERROR = 50
 const FATAL = 60
 
 /** A destination for the app's log that lets through what a build must not hide, for somebody who did not ask for a log. */
-export function warningsOnly (onWarning: (message: string) => void): { write (line: string): void } {
+export function warningsOnly (onWarning: OnWarning): { write (line: string): void } {
   return {
     write (line) {
-      const { level, plugin, msg, err } = readLine(line)
+      const { level, plugin, msg, err, page, file } = readLine(line)
       if (typeof level === 'number' && level >= FATAL) process.stderr.write(line)
       // What went wrong with a page is in the report.
-      if (plugin !== 'fastify-isr' || typeof msg !== 'string' || err !== undefined) return
+      if (plugin !== 'fastify-isr' || typeof msg !== 'string' || err !== undefined || page !== undefined) return
       // That there is no build yet is why this runs.
-      if (!msg.includes("run 'fastify-isr prerender'")) onWarning(msg)
+      if (!msg.includes("run 'fastify-isr prerender'")) onWarning(msg, { isBroken: level === ERROR && file !== undefined })
     }
   }
 }

@@ -14,7 +14,7 @@ export interface SiteCommand {
   files: string[]
   flags: Parameters<typeof readLoadOptions>[1]
   appArgs: string[]
-  warn (message: string): void
+  warn (message: string, about?: { isBroken: boolean }): void
   /** Resolves with the exit code; a rejection is code 1: the app is loaded, the work has failed. */
   work (site: SiteHandle): Promise<number>
 }

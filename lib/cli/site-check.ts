@@ -33,7 +33,8 @@ export async function siteCheck (args: string[]): Promise<number> {
     files: positionals,
     flags: values,
     appArgs,
-    warn: message => { if (!isQuiet) printError(message) },
+    // What is broken is told by the report, with the lines around it.
+    warn: (message, about) => { if (!isQuiet && about?.isBroken !== true) printError(message) },
     async work (site) {
       const report = await site.check()
       const isGood = report.problems.length === 0

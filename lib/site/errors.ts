@@ -12,7 +12,7 @@ export const AssetClash = createError<[string, string]>(
 export const AssetUnknown = createError<[string, string]>(
   'FST_ISR_ERR_SITE_ASSET_UNKNOWN', "there is no asset '%s'%s")
 export const AssetsMissing = createError<[string]>(
-  'FST_ISR_ERR_SITE_ASSETS_MISSING', "no assets have been built in '%s': run the build of the site first, or set the option 'static.dir'")
+  'FST_ISR_ERR_SITE_ASSETS_MISSING', "no assets have been built in '%s': run 'fastify-isr site build' first, or set the option 'static.dir'")
 export const AssetsUnreadable = createError<[string, string, Cause?]>(
   'FST_ISR_ERR_SITE_ASSETS_UNREADABLE', "the manifest '%s' can't be used: %s; build the assets again")
 export const AssetsUnwritable = createError<[string, string, Cause?]>(

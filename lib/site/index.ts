@@ -7,7 +7,7 @@ import type { Site, SiteOptions, Source } from '../../types/site.js'
 import { makeAdmin } from './admin/admin.js'
 import { openAssets, type AssetContext } from './asset-context.js'
 import { serveAssets, serveSources } from './assets/serve.js'
-import { Content } from './content/index.js'
+import { Content, fileOf } from './content/index.js'
 import { startDevelopment, type DevOverlay } from './development.js'
 import { CollectionUnknown, CoreMissing, FolderMissing, SiteAlreadyRegistered, SitePrefixed } from './errors.js'
 import { addFeedRoutes } from './feed-routes.js'
@@ -74,7 +74,7 @@ async function fastifyIsrSite (app: FastifyInstance, options: SiteOptions): Prom
   const files: SiteFiles = new SiteFiles({ content, isr: app.isr, log, collections, every: settings.checkEvery, clock })
   const { problems, templates } = await content.load()
   isLoaded()
-  for (const error of problems) log.error(error.message)
+  for (const error of problems) log.error(fileOf(error), error.message)
   for (const { file, line, column, code, message, frame } of templates.problems) log.error({ code, file, line, column, frame }, `${file}:${line}:${column} [${code}] ${message}`)
   const renderer: Renderer = new Renderer({ files, log, assets, common: settings.data, overlay })
   const notFound = new NotFound({ isOwn: settings.notFound, files, renderer })

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Isr, RenderReason } from '../../types/index.js'
 import type { CollectionOptions, PageInfo, SiteChange } from '../../types/site.js'
-import type { Collection, Content, FilePage, Redirect, Refreshed, Snapshot } from './content/index.js'
+import { fileOf, type Collection, type Content, type FilePage, type Redirect, type Refreshed, type Snapshot } from './content/index.js'
 import { PAGES, PARTIALS } from './content/documents.js'
 import { Checker, closureOf, filesOf, isDue, Orders, tagOf } from './freshness/index.js'
 import type { TemplateProblem } from './template/index.js'
@@ -235,7 +235,7 @@ export class SiteFiles {
   #report (error: Error): void {
     if (this.#reported.has(error)) return
     this.#reported.add(error)
-    this.#options.log.error(error.message)
+    this.#options.log.error(fileOf(error), error.message)
   }
 }
 

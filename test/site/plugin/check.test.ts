@@ -71,6 +71,14 @@ t.test('what is broken is named with file, line and column, whatever it is', asy
   t.match(printed.stderr, /pages\/index\.html:2:12 {2}\[broken_link\] nothing answers '\/abuot' \(on \/\)\n {2}2 \| {3}<a href="\/abuot">About<\/a>\n {17}\^{6}\n/)
 })
 
+t.test('each mistake is printed once, with the lines around it: the log of the app does not tell it as well', async (t) => {
+  const { stderr } = await check(project(t, {
+    ...GOOD,
+    pages: { 'index.html': '<h1>Home</h1>\n{{= nothing }}', 'about.html': '<% haeder.html %/>', 'twice.html': '---\ntitle: a\ntitle: b\n---\n' }
+  }))
+  for (const place of ['pages/index.html:2:1', 'pages/about.html:1:1', "'title' is given twice"]) t.equal(stderr.split(place).length - 1, 1, `${place} in ${stderr}`)
+})
+
 t.test('what only shows when a page of the app is rendered is named by its place as well', async (t) => {
   const { code, report } = await check(project(t, { ...GOOD, content: { blog: { 'first.md': '---\ntitle: First\n---\nText.\n\n<% img src="/static/img/none.png" alt="none" %/>\n' } } }), '--json')
   t.equal(code, 1)
