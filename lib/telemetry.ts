@@ -36,7 +36,13 @@ export type ServeOutcome = 'hit' | 'stale' | 'miss' | 'stale-if-error' | 'bypass
 
 export type DataOutcome = 'fresh' | 'stale' | 'miss' | 'stale-if-error' | 'failed'
 
-type Channels = { readonly [Name in keyof IsrEvents]: Channel<unknown, IsrEvents[Name]> }
+/** Listeners are told what they get, which the types of Node leave open. */
+export interface EventChannel<Event> extends Omit<Channel<unknown, Event>, 'subscribe' | 'unsubscribe'> {
+  subscribe (listener: (event: Event, name: string | symbol) => void): void
+  unsubscribe (listener: (event: Event, name: string | symbol) => void): boolean
+}
+
+type Channels = { readonly [Name in keyof IsrEvents]: EventChannel<IsrEvents[Name]> }
 
 const names = ['build', 'render', 'serve', 'regenerate', 'data', 'prewarm', 'invalidate', 'lease', 'tier-error', 'error'] as const satisfies readonly (keyof IsrEvents)[]
 

@@ -180,7 +180,12 @@ app.get('/wrong', { config: { prerender: { ttl: '60' } } }, async () => 'never')
 await app.register(isr, { basUrl: 'https://example.com' })
 const { buildId } = await app.isr.prerender({ paths: ['/about'] })
 const id: string = buildId
-console.log(id, same, channels, logAll)
+console.log(id, same, logAll)
+channels.serve.subscribe(({ path, outcome, durationMs }) => {
+  const text: string = path
+  const time: number = durationMs
+  console.log(text, outcome, time)
+})
 
 const tier: IsrTier = {
   name: 'nothing',

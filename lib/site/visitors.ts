@@ -14,11 +14,10 @@ export function watchVisitors (app: FastifyInstance, files: SiteFiles): void {
     if (outcome === 'hit' || outcome === 'stale') checker.due(path)
     else checker.missed(path)
   }
-  const listener = onServe as (event: unknown) => void
-  app.addHook('onReady', async () => { channels.serve.subscribe(listener) })
+  app.addHook('onReady', async () => { channels.serve.subscribe(onServe) })
   // Before the core closes what a check may still order.
   app.addHook('preClose', async () => {
-    channels.serve.unsubscribe(listener)
+    channels.serve.unsubscribe(onServe)
     await files.close()
   })
 }
