@@ -45,6 +45,9 @@ export class SiteFiles {
   /** Items, and the collection that they are of. */
   #values = new WeakMap<object, string>()
   #valuesOf: Snapshot | null = null
+  /** Of items. */
+  #urls: ReadonlySet<string> = new Set()
+  #urlsOf: Snapshot | null = null
 
   constructor (options: SiteFilesOptions) {
     this.#options = options
@@ -98,7 +101,7 @@ export class SiteFiles {
 
   /** File pages and items: what has figures of its own. */
   isKnown (path: string): boolean {
-    return this.has(path) || [...this.snapshot.items.values()].some(shown => shown.some(({ url }) => url === path))
+    return this.has(path) || this.#itemUrls().has(path)
   }
 
   /** A path that nobody knows may be that of a new file: it is looked for, as often as visitors may cause a look. */
@@ -192,6 +195,16 @@ export class SiteFiles {
       return await this.#check()
     })
     return await this.#next
+  }
+
+  /** Once per snapshot: whoever asks for made-up paths must not have all items gone through each time. */
+  #itemUrls (): ReadonlySet<string> {
+    const { snapshot } = this
+    if (this.#urlsOf !== snapshot) {
+      this.#urlsOf = snapshot
+      this.#urls = new Set([...snapshot.items.values()].flatMap(shown => shown.map(({ url }) => url)))
+    }
+    return this.#urls
   }
 
   #isDue (): boolean {

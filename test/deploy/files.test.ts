@@ -33,8 +33,8 @@ const image = await readYaml<Workflow>('.github/workflows/image.yml')
 test('native tools and the steps of a build are in the first stage alone, which leaves one folder behind', async t => {
   const [build = [], last = [], ...others] = dockerfile.stages
   t.same(others, [])
-  t.match(build.filter(({ name }) => name === 'RUN').at(-1)?.text, /node example-app\/deploy\/build\.mjs \/work$/)
-  t.same(last.filter(({ name }) => name === 'COPY').map(({ text }) => text), ['--from=build /work/app ./'])
+  t.match(build.filter(({ name }) => name === 'RUN').at(-1)?.text, /node example-app\/deploy\/build\.mjs \/shipped$/)
+  t.same(last.filter(({ name }) => name === 'COPY').map(({ text }) => text), ['--from=build /shipped/app ./'])
   const runs = last.filter(({ name }) => name === 'RUN').map(({ text }) => text)
   for (const run of runs) t.notMatch(run, /npm|npx|apt|build/)
   const froms = dockerfile.stages.map(stage => stage[0]?.text)

@@ -1,4 +1,5 @@
 import createError from '@fastify/error'
+import type { TemplateProblem as PublishedProblem } from '../../../types/site.js'
 import type { SourceText, Span } from './source-text.js'
 
 /** What can be wrong with a template. */
@@ -12,26 +13,10 @@ export type TemplateProblemCode =
 /** What is probably a mistake, but has a meaning. */
 export type TemplateWarningCode = 'looks_like_placeholder' | 'stray_slot' | 'unknown_entity' | 'unused_attr'
 
-export interface TemplateProblem {
-  /** The kind, `missing_slots` for example: stable, for code that tells them apart. */
+/** As it is published, with its codes by name. In `problems` of a set, `usedBy` is all templates that can't be rendered because of it, sorted. */
+export interface TemplateProblem extends PublishedProblem {
   code: TemplateProblemCode | TemplateWarningCode
-  /** One sentence, without the place. */
-  message: string
-  /** Name of the template. */
-  file: string
-  /** Of the file, front matter included; from 1. */
-  line: number
-  /** From 1, in UTF-16 units. */
-  column: number
-  /** The lines around the place, numbered, with carets below what is meant. */
-  frame: string
-  /** The other place that has to do with it: the placeholder that a call leaves empty, the tag that is open. */
   related?: TemplateProblem
-  /**
-   * Who uses the file. In what `render` throws: from the direct user up to the rendered template. In
-   * `problems` of a set: all templates that can't be rendered because of it, sorted.
-   */
-  usedBy?: string[]
 }
 
 export function problemAt (source: SourceText, code: TemplateProblem['code'], message: string, span: Span, related?: TemplateProblem): TemplateProblem {
