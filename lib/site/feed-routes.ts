@@ -26,12 +26,20 @@ export function addFeedRoutes (app: FastifyInstance, { settings, files }: FeedRo
     return reply.type(type).send(text)
   }
   if (sitemap) {
-    const all = async (): Promise<Map<string, string>> => sitemaps(await sitemapEntries(app, files, baseUrl), baseUrl)
+    /** As the sitemap was made last: to list all that there is for a made-up part would cost as much as a visitor likes. */
+    let names: ReadonlySet<string> | null = null
+    const all = async (): Promise<Map<string, string>> => {
+      const made = sitemaps(await sitemapEntries(app, files, baseUrl), baseUrl)
+      names = new Set(made.keys())
+      return made
+    }
     const policy = { ...POLICY, ttl: SITEMAP_TTL }
     app.get('/sitemap.xml', { config: { prerender: policy } }, async (_request, reply) => send(reply, XML, (await all()).get('/sitemap.xml') ?? ''))
     // Of a site that has more pages than one sitemap may name.
     app.get<{ Params: { part: string } }>('/sitemap-part-:part(^\\d+\\.xml$)', { config: { prerender: { ...policy, paths: async () => [...(await all()).keys()].slice(1), onDemand: false } } }, async (request, reply) => {
-      const text = (await all()).get(`/sitemap-part-${request.params.part}`)
+      const name = `/sitemap-part-${request.params.part}`
+      const isMadeUp = request.isrRender === null && names?.has(name) === false
+      const text = isMadeUp ? undefined : (await all()).get(name)
       if (text !== undefined) return send(reply, XML, text)
       reply.callNotFound()
       return reply

@@ -56,6 +56,22 @@ t.test('the sitemap names what routes of the app list as well, each page once, a
   t.match(sitemap, /a%20&#38;%20b<\/loc>\s*<lastmod>2022-01-01/)
 })
 
+t.test('a made-up part of the sitemap has nothing listed again', async (t) => {
+  let listed = 0
+  const { raw } = await startSite(t, FILES, {
+    site: SITE,
+    declare (app) {
+      app.get('/shop/:id', { config: { prerender: { paths: () => { listed++; return ['/shop/1'] } } } }, async () => 'lamp')
+    }
+  })
+  t.match((await raw('/sitemap.xml')).body.toString(), 'https://example.com/shop/1')
+  t.equal((await raw('/sitemap-part-7.xml')).status, 404)
+  // The core has asked for the parts that there are.
+  const before = listed
+  for (let part = 8; part < 20; part++) t.equal((await raw(`/sitemap-part-${part}.xml`)).status, 404)
+  t.equal(listed, before)
+})
+
 t.test('without a baseUrl, or when the app says so, there are none', async (t) => {
   const without = await startSite(t, FILES)
   const off = await startSite(t, FILES, { site: { baseUrl: 'https://example.com', sitemap: false, robots: false } })
